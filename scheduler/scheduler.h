@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * scheduler.h - the pure core's facade: same state + same (now, event) = same batch.
+ *
+ * Layer:  scheduler. No clock, I/O or logging; memory only in _create, _reserve, _configure and the
+ *         load/recover calls, never inside a step.
+ * Use:    create -> configure -> consent_put for each consent -> recover_* -> recover_done ->
+ *         { step; commit batch.records; perform batch.effects } for ever.
+ *         `plan` and the simulation drive the same calls with a virtual clock.
+ * Record, then act: an effect is only ever given in the batch that holds its record.
+ */
+#ifndef REFRESHD_SCHEDULER_SCHEDULER_H
+#define REFRESHD_SCHEDULER_SCHEDULER_H
+
+#include "base/result.h"
+#include "scheduler/record.h"
+#include "scheduler/settings.h"
+
+struct scheduler;
+
+/* `seed` drives backoff jitter only. NULL when memory is out. */
+struct scheduler *scheduler_create(uint64_t seed);
+void scheduler_destroy(struct scheduler *scheduler);
+
+/* Take new settings (borrowed until the next call). Providers, institutions and schedules are
+ * matched with the old ones by name, so windows, waits, tokens, paces and open runs survive. A provider
+ * or institution that is gone keeps a node until its last job is closed. A schedule whose
+ * revision changed starts from `now`; one that is gone ends its runs: their unsent slots are
+ * skipped as `removed` by the next step. `restart_accounting` is false at first start. */
+MUST_CHECK enum result scheduler_configure(struct scheduler *scheduler, struct time_now now,
+                                           const struct scheduler_settings *settings,
+                                           struct fault *fault);
+
+/* Room for consents numbered up to `consent_max`; live jobs up to what the settings allow plus
+ * waiting retries; slots of runs about to open. Call after configure, before put, and whenever
+ * batch.needs_reserve is set. */
+MUST_CHECK enum result scheduler_reserve(struct scheduler *scheduler, uint32_t consent_max,
+                                         struct fault *fault);
+
+/* Add or change a consent (number 1..consent_max), or remove it. A removed or re-scheduled
+ * consent's unsent slots of open runs are skipped as `removed` by the next step; its live job
+ * is followed to its end. A changed `expires` or `authorized_at` lets a held consent go (record
+ * in the next step's batch). Cheap: a million puts take well under a second. */
+void scheduler_consent_put(struct scheduler *scheduler, uint32_t consent,
+                           const struct consent_settings *settings);
+void scheduler_consent_remove(struct scheduler *scheduler, uint32_t consent);
+
+/* ---- recovery: what the store remembers, before the first step ---- */
+
+/* Folded past of a consent; also what is written back. */
+struct consent_past {
+    enum outcome last_outcome;
+    struct utc_time last_success;  /* UTC_NONE */
+    struct utc_time last_attempt;  /* UTC_NONE */
+    uint32_t consecutive_failures;
+    uint32_t cooldown_refusals;    /* in a row: drives the doubling wait */
+    struct utc_time not_before;    /* UTC_NONE; of its own, beyond quota and cooldown */
+    enum reason not_before_reason;
+    uint64_t reference_hash;       /* of the last recorded provider job id; 0 none */
+    struct utc_time learned_expires; /* UTC_NEVER */
+    bool is_held;
+    bool is_suspended;
+};
+void scheduler_recover_consent(struct scheduler *scheduler, uint32_t consent,
+                               const struct consent_past *past);
+/* Attempts of the last window, in sending order: rebuilds quota, cooldown and node windows.
+ * `outcome` is how its job ended (OUTCOME_NONE: still open): picks the cooldown. */
+void scheduler_recover_attempt(struct scheduler *scheduler, uint32_t consent,
+                               struct utc_time sent, bool is_charged, enum outcome outcome);
+void scheduler_recover_calls(struct scheduler *scheduler, uint32_t provider, struct utc_time at,
+                             uint32_t count);
+/* A pause that was in force. */
+void scheduler_recover_pause(struct scheduler *scheduler, enum scope_kind scope, uint32_t index,
+                             struct utc_time until);
+/* The last accounted firing of a schedule (by index). */
+void scheduler_recover_schedule(struct scheduler *scheduler, uint32_t schedule,
+                                uint64_t revision, struct utc_time accounted);
+
+struct recovered_run {
+    uint32_t run;
+    uint32_t schedule; /* index */
+    enum trigger trigger;
+    struct utc_time slot;
+    int64_t local_ms;
+    int fold;
+    struct utc_time deadline;
+    int64_t spread_ms;
+    uint32_t due;
+};
+/* An open run. Its population is given as scheduler_recover_slot for each member:
+ * OUTCOME_NONE for one not accounted for yet. Memory is reserved from `due`. */
+MUST_CHECK enum result scheduler_recover_run(struct scheduler *scheduler,
+                                             const struct recovered_run *run,
+                                             struct fault *fault);
+void scheduler_recover_slot(struct scheduler *scheduler, uint32_t run, uint32_t consent,
+                            enum outcome outcome);
+
+struct recovered_job {
+    uint64_t job;
+    uint32_t consent;
+    uint32_t run;
+    enum trigger trigger;
+    struct utc_time due;
+    struct utc_time opened;         /* first attempt */
+    uint16_t attempts;              /* recorded so far */
+    uint16_t attempts_counted;      /* those that used up an attempt */
+    bool is_answered;               /* the last attempt has its answer */
+    bool is_repeat;                 /* the last attempt was a re-POST */
+    struct utc_time last_sent;
+    enum answer_class last_class;   /* of the last answer */
+    enum reason last_reason;
+    uint64_t reference_hash;        /* 0: no provider job id known: in doubt or waiting */
+    struct utc_time next_attempt;   /* of a job that waited; UTC_NONE */
+};
+/* An open job. Gives the job slot it got. A job whose last attempt has no answer is in doubt. */
+MUST_CHECK enum result scheduler_recover_job(struct scheduler *scheduler,
+                                             const struct recovered_job *job,
+                                             uint32_t *job_slot, struct fault *fault);
+/* Numbers to go on from, and the end of recovery: misfires are judged by the next steps. */
+void scheduler_recover_done(struct scheduler *scheduler, struct time_now now, uint32_t next_run,
+                            uint64_t next_job);
+
+/* ---- running ---- */
+
+/* Open one run of `schedule` now, outside its calendar (`once`). `filter` (may be NULL) keeps a
+ * consent when it answers true. keep_spread false: everything is due at once. The run opens in
+ * the next step. Fails when a run of the same (schedule, slot) exists. */
+MUST_CHECK enum result scheduler_open_once(struct scheduler *scheduler, struct time_now now,
+                                           uint32_t schedule, bool keep_spread,
+                                           bool (*filter)(void *context, uint32_t consent),
+                                           void *context, uint32_t *run, struct fault *fault);
+/* With false, calendars fire nothing (`once`): only runs opened by hand or recovered are worked. */
+void scheduler_set_calendars(struct scheduler *scheduler, bool enabled);
+
+/* The one entry. Clears and fills `batch`. Any event is legal at any time; one about a job that
+ * is gone does nothing. Returns when to call again with EVENT_TIME at the latest (both clocks:
+ * whichever comes first); "never" when only events can change anything. */
+struct wake {
+    struct utc_time utc;
+    struct mono_time mono;
+};
+struct wake scheduler_step(struct scheduler *scheduler, struct time_now now,
+                           const struct event *event, struct batch *batch);
+
+/* The wall clock was set: UTC waits are judged anew by the next step. */
+void scheduler_clock_stepped(struct scheduler *scheduler, struct time_now now);
+
+/* ---- looking ---- */
+
+/* Folded past for the write-back. */
+void scheduler_consent_past(const struct scheduler *scheduler, uint32_t consent,
+                            struct consent_past *past);
+
+/* Gates in the order in which they are asked, with verdict and earliest time. */
+enum gate {
+    GATE_STATUS,   /* removed, mode, expired, not ready */
+    GATE_HELD,
+    GATE_PAUSED,
+    GATE_SINGLE_FLIGHT,
+    GATE_WINDOW,   /* windows and blackouts */
+    GATE_NOT_BEFORE, /* refused cooldown, dedupe window, retry wait */
+    GATE_COOLDOWN,
+    GATE_QUOTA,
+    GATE_AUTH,
+    GATE_PUSHBACK,
+    GATE_PROVIDER_RATE,
+    GATE_PROVIDER_CONCURRENCY,
+    GATE_INSTITUTION_RATE,
+    GATE_INSTITUTION_CONCURRENCY,
+    GATE_COUNT
+};
+const char *gate_text(enum gate gate);
+struct gate_verdict {
+    bool is_open;
+    enum reason reason;       /* REASON_NONE when open */
+    struct utc_time earliest; /* `now` when open; UTC_NEVER when only a person or event helps */
+};
+/* Fills GATE_COUNT verdicts; answers the earliest instant at which all are open, as far as
+ * time alone decides. */
+struct utc_time scheduler_why(const struct scheduler *scheduler, struct time_now now,
+                              uint32_t consent, struct gate_verdict verdicts[GATE_COUNT]);
+
+/* Live numbers of a run, for progress and status. */
+struct run_view {
+    uint32_t run;
+    uint32_t schedule;
+    enum trigger trigger;
+    struct utc_time slot;
+    struct utc_time deadline;
+    struct utc_time started;
+    uint32_t due;
+    uint32_t counts[OUTCOME_COUNT]; /* closed slots by outcome */
+    uint32_t open_jobs;             /* slots with a live job */
+    uint32_t waiting;               /* slots not accounted for and without a job */
+};
+uint32_t scheduler_run_count(const struct scheduler *scheduler);
+void scheduler_run_view(const struct scheduler *scheduler, uint32_t index,
+                        struct run_view *view); /* index < run_count */
+
+struct node_view {
+    uint32_t requests_in_flight;
+    uint32_t jobs_running;
+    uint32_t waiting;               /* slots and retries queued at this node */
+    enum reason blocked_reason;     /* REASON_NONE: open */
+    struct utc_time blocked_until;  /* UTC_NONE: open */
+};
+void scheduler_provider_view(const struct scheduler *scheduler, struct time_now now,
+                             uint32_t provider, struct node_view *view);
+void scheduler_institution_view(const struct scheduler *scheduler, struct time_now now,
+                                uint32_t institution, struct node_view *view);
+/* Next slot of a schedule; UTC_NEVER when calendars are off. */
+struct utc_time scheduler_next_firing(const struct scheduler *scheduler, uint32_t schedule);
+/* Jobs in the pool: requests outstanding, and all live ones. */
+uint32_t scheduler_requests_outstanding(const struct scheduler *scheduler);
+uint32_t scheduler_jobs_live(const struct scheduler *scheduler);
+/* Slot of the live job of a consent, or UINT32_MAX. */
+uint32_t scheduler_job_of_consent(const struct scheduler *scheduler, uint32_t consent);
+/* Draining has ended: no request is outstanding. */
+bool scheduler_is_drained(const struct scheduler *scheduler);
+
+/* Every invariant of the core; aborts through REQUIRE on the first that does not hold. Run after every step in tests. */
+void scheduler_check(const struct scheduler *scheduler);
+
+#endif
