@@ -14,6 +14,7 @@
 
 #include "base/arena.h"
 #include "base/result.h"
+#include "base/text.h"
 
 /* A place in a file; lines and columns count from 1, 0 means unknown. For CSV and SQL rows
  * `line` is the row and `column_name` is set. */
@@ -41,12 +42,15 @@ struct diagnostics {
 
 void diagnostics_init(struct diagnostics *diagnostics, size_t limit);
 void diagnostics_deinit(struct diagnostics *diagnostics);
-void diagnostics_error(struct diagnostics *diagnostics, struct place place, const char *format,
-                       ...) PRINTF_LIKE(3, 4);
+void diagnostics_error(struct diagnostics *diagnostics, struct place place, const char *format, ...)
+    PRINTF_LIKE(3, 4);
 void diagnostics_warning(struct diagnostics *diagnostics, struct place place, const char *format,
                          ...) PRINTF_LIKE(3, 4);
-/* One per line, in file and line order: `file:line:col: error: message`; for rows of a table
- * `file:row:0: error: column "x": message`. */
+/* Bring the items into the order of file name, line and column; equal places keep theirs. */
+void diagnostics_sort(struct diagnostics *diagnostics);
+/* `file:line:col: error: message`; for rows of a table `file:row:0: error: column "x": message`. */
+void diagnostic_format(const struct diagnostic *diagnostic, struct text *out);
+/* One per line, sorted; then how many errors were counted beyond `limit`, if any. */
 void diagnostics_print(struct diagnostics *diagnostics, FILE *stream);
 
 #endif

@@ -26,24 +26,29 @@ struct yaml_node {
     struct place place;
     const char *text; /* scalars: NUL-ended UTF-8 */
     size_t length;
-    bool is_plain;    /* scalar written without quotes */
-    size_t count;     /* sequences: items; mappings: pairs */
+    bool is_plain;             /* scalar written without quotes */
+    size_t count;              /* sequences: items; mappings: pairs */
     struct yaml_node **keys;   /* mappings */
     struct yaml_node **values; /* mappings and sequences */
 };
 
 /* Called for each item of the sequence under top-level key `stream_key`, as soon as it is read;
- * the item's memory is taken back afterwards. For `consents:` of a large file. */
+ * the item's memory is taken back afterwards; the sequence stays in the tree with its count and
+ * without values. For `consents:` of a large file. */
 typedef void yaml_item_function(void *context, const struct yaml_node *item);
 
 struct yaml_options {
-    const char *stream_key;       /* NULL: nothing is streamed */
+    const char *stream_key; /* NULL: nothing is streamed */
     yaml_item_function *on_item;
     void *context;
+    const char *file; /* yaml_tree_load: name for places, when it is not the path */
+    bool keep_tree;   /* answer the tree despite errors that leave one (duplicate keys, tags,
+                         `<<`, texts too long), so that all errors of a file come at once; the
+                         caller then looks at diagnostics->error_count */
 };
 
 /* Read `bytes` (named `file` in places). Answers NULL after at least one error was added to
- * `diagnostics`. An empty document is an empty mapping. `options` may be NULL. */
+ * `diagnostics` (see keep_tree). An empty document is an empty mapping. `options` may be NULL. */
 struct yaml_node *yaml_tree_parse(const char *bytes, size_t length, const char *file,
                                   struct arena *arena, const struct yaml_options *options,
                                   struct diagnostics *diagnostics);
