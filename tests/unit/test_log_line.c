@@ -21,6 +21,7 @@ static void test_values_in_both_formats(void **state)
         {"two words", "\"two words\"", "\"two words\""},
         {"a=b", "\"a=b\"", "\"a=b\""},
         {"say \"hi\"", "\"say \\\"hi\\\"\"", "\"say \\\"hi\\\"\""},
+        {"5\"", "\"5\\\"\"", "\"5\\\"\""},
         {"back\\slash", "\"back\\\\slash\"", "\"back\\\\slash\""},
         {"line\nbreak", "\"line\\nbreak\"", "\"line\\nbreak\""},
         {"\x1b[31m", "\"\\u001b[31m\"", "\"\\u001b[31m\""},

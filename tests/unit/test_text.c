@@ -238,6 +238,8 @@ static void test_integers_refused(void **state)
         {" 1", INT64_MIN, INT64_MAX},
         {"1 ", INT64_MIN, INT64_MAX},
         {"1.0", INT64_MIN, INT64_MAX},
+        {"1:", INT64_MIN, INT64_MAX},
+        {"1/", INT64_MIN, INT64_MAX},
         {"0x10", INT64_MIN, INT64_MAX},
         {"1e3", INT64_MIN, INT64_MAX},
         {"\xD9\xA1", INT64_MIN, INT64_MAX},
