@@ -22,25 +22,25 @@ struct consent_table;
 
 struct config_provider {
     const char *name;
-    const char *api;                       /* as written: built-in name or path */
+    const char *api; /* as written: built-in name or path */
     const struct api_definition *definition;
-    const char *base_url;                  /* without a final slash */
-    bool insecure;                         /* http:// accepted beyond loopback */
-    bool internal;                         /* private addresses accepted */
-    const char *auth_mode;                 /* one of the definition's modes */
-    const char *token_url;                 /* NULL: definition's path on base_url, if any */
-    const char *scope;                     /* NULL */
+    const char *base_url;  /* without a final slash */
+    bool insecure;         /* http:// accepted beyond loopback */
+    bool internal;         /* private addresses accepted */
+    const char *auth_mode; /* one of the definition's modes */
+    const char *token_url; /* NULL: definition's path on base_url, if any */
+    const char *scope;     /* NULL */
     struct secret_reference client_id;
     struct secret_reference client_secret;
     struct secret_reference customer_secret; /* may hold {customer}; kind SECRET_NONE when absent */
-    const char *proxy;                     /* NULL: none; never the environment's */
-    const char *ca_file;                   /* NULL: the system's */
+    const char *proxy;                       /* NULL: none; never the environment's */
+    const char *ca_file;                     /* NULL: the system's */
     int64_t connect_timeout_ms;
     int64_t request_timeout_ms;
-    uint32_t body_bytes_max;               /* answers beyond this are bad answers */
+    uint32_t body_bytes_max; /* answers beyond this are bad answers */
     struct place place;
-    struct limit_settings institution_default;      /* template of the institution nodes */
-    struct institution_settings *institutions;      /* named entries, merged over the template */
+    struct limit_settings institution_default; /* template of the institution nodes */
+    struct institution_settings *institutions; /* named entries, merged over the template */
     uint32_t institution_count;
 };
 
@@ -48,8 +48,8 @@ struct config_schedule {
     const char *name;
     const char *cron;
     const char *timezone;
-    int64_t look_back_ms;  /* -1: provider's default */
-    int64_t look_until_ms; /* -1: now */
+    int64_t look_back_ms;      /* -1: provider's default */
+    int64_t look_until_ms;     /* -1: now */
     const char *heartbeat_url; /* NULL; reserved for the operators' issue: not parsed yet */
     struct place place;
 };
@@ -68,8 +68,8 @@ struct consent_source {
 struct config {
     struct arena arena;
     uint32_t references;
-    const char *root_path;   /* absolute */
-    char digest[65];         /* SHA-256 over the canonical form, lower-case hex */
+    const char *root_path; /* absolute */
+    char digest[65];       /* SHA-256 over the canonical form, lower-case hex */
 
     struct {
         const char *database;
@@ -77,8 +77,8 @@ struct config {
         int64_t retain_attempts_ms;
     } state;
     struct {
-        const char *database; /* NULL: none; path, or postgresql:// (refused until built) */
-        const char *snapshot; /* NULL */
+        const char *database;         /* NULL: none; path, or postgresql:// (refused until built) */
+        const char *snapshot;         /* NULL */
         const char *export_directory; /* NULL */
         enum export_format export_format;
     } reporting;
@@ -110,9 +110,9 @@ struct config {
 
 /* How to read it. All NULL/false for a plain load. */
 struct config_options {
-    const char *as_name;   /* check --as NAME=FILE: NAME relative to the root's folder... */
-    const char *as_path;   /* ...is read from this file, whether NAME exists or not */
-    bool check_only;       /* no secrets, no SQL; CSV read if there */
+    const char *as_name;        /* check --as NAME=FILE: NAME relative to the root's folder... */
+    const char *as_path;        /* ...is read from this file, whether NAME exists or not */
+    bool check_only;            /* no secrets, no SQL; CSV read if there */
     const char *zone_directory; /* NULL: /usr/share/zoneinfo */
 };
 

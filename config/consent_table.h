@@ -26,14 +26,14 @@ struct consent_table;
 /* One consent with its texts unpacked; valid until the next call with the same view. */
 struct consent_view {
     uint32_t row;
-    uint32_t provider;          /* index in config */
-    uint32_t institution;       /* index in the table's institutions */
+    uint32_t provider;            /* index in config */
+    uint32_t institution;         /* index in the table's institutions */
     const char *institution_name; /* "-" when none was given */
     char id[CONSENT_ID_BYTES_MAX + 1];
     char customer[CONSENT_ID_BYTES_MAX + 1]; /* "" when none */
-    bool customer_is_own_id;    /* given as customer_own_id */
+    bool customer_is_own_id;                 /* given as customer_own_id */
     struct secret_reference customer_secret; /* of its own; SECRET_NONE: the provider's */
-    const char *tags;           /* "" when none; words separated by spaces */
+    const char *tags;                        /* "" when none; words separated by spaces */
     struct consent_settings settings; /* ready for the core; indexes fit this config + table */
 };
 

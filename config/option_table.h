@@ -42,8 +42,8 @@ struct option {
     const char *default_text; /* NULL: none */
     int64_t min;              /* numbers and durations (ms) */
     int64_t max;
-    const char *words;        /* enums: "a|b|c" */
-    const char *help;         /* one sentence */
+    const char *words; /* enums: "a|b|c" */
+    const char *help;  /* one sentence */
 };
 
 extern const struct option option_table[];

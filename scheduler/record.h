@@ -27,16 +27,16 @@ struct evidence; /* defined by the shell (state/evidence.h) */
 /* ---- events ---- */
 
 enum event_kind {
-    EVENT_TIME,       /* nothing but `now`: always legal, early, late or twice */
-    EVENT_SENT,       /* a request was handed to the socket */
-    EVENT_ANSWER,     /* the answer to an initiation, poll or look-up, classified */
-    EVENT_WEBHOOK,    /* somebody told us something about a job: a hint */
-    EVENT_TOKEN,      /* a token renewal ended */
-    EVENT_TRIGGER,    /* a person wants a consent refreshed now */
-    EVENT_PAUSE,      /* a person paused something; EVENT_RESUME lets it go */
+    EVENT_TIME,    /* nothing but `now`: always legal, early, late or twice */
+    EVENT_SENT,    /* a request was handed to the socket */
+    EVENT_ANSWER,  /* the answer to an initiation, poll or look-up, classified */
+    EVENT_WEBHOOK, /* somebody told us something about a job: a hint */
+    EVENT_TOKEN,   /* a token renewal ended */
+    EVENT_TRIGGER, /* a person wants a consent refreshed now */
+    EVENT_PAUSE,   /* a person paused something; EVENT_RESUME lets it go */
     EVENT_RESUME,
-    EVENT_RELEASE,    /* a person, a source or a look-up lets a held consent go */
-    EVENT_DRAIN,      /* initiate nothing from now on */
+    EVENT_RELEASE, /* a person, a source or a look-up lets a held consent go */
+    EVENT_DRAIN,   /* initiate nothing from now on */
 };
 
 /* The kinds of request; also what an effect asks for. */
@@ -44,7 +44,7 @@ enum request_kind { REQUEST_INITIATE, REQUEST_POLL, REQUEST_LOOK_UP, REQUEST_TOK
 
 /* What a consent look-up said. */
 enum look_up_verdict {
-    LOOK_UP_NONE,      /* no answer, or a word nobody knows: changes nothing */
+    LOOK_UP_NONE, /* no answer, or a word nobody knows: changes nothing */
     LOOK_UP_ACTIVE,
     LOOK_UP_RECONNECT, /* revoked, expired, deactivated, failed */
     LOOK_UP_SUSPENDED, /* hold, check again slowly */
@@ -54,17 +54,17 @@ enum look_up_verdict {
 /* A classified answer. Made by provider/, judged by the core. */
 struct answer {
     enum answer_class class_;
-    enum reason reason;          /* the cause when it is a failure, else REASON_NONE */
-    bool reached_socket;         /* false: certainly never sent (refused, no route, no token) */
-    bool answered;               /* a complete HTTP answer arrived */
-    bool wants_look_up;          /* the definition says: ask for the consent before judging */
+    enum reason reason;  /* the cause when it is a failure, else REASON_NONE */
+    bool reached_socket; /* false: certainly never sent (refused, no route, no token) */
+    bool answered;       /* a complete HTTP answer arrived */
+    bool wants_look_up;  /* the definition says: ask for the consent before judging */
     enum tristate has_new_data;
-    uint64_t reference_hash;     /* hash of the provider's job id; 0: none in this answer */
-    struct utc_time job_started; /* start as the provider tells it; UTC_NONE */
-    int64_t retry_after_ms;      /* clamped >= 0; -1: none */
-    struct utc_time not_before;  /* an instant for this consent named by the provider; UTC_NONE */
-    struct utc_time expires;     /* end of the consent learned from the answer; UTC_NONE */
-    int64_t poll_hint_ms;        /* suggested delay until the next poll; -1: none */
+    uint64_t reference_hash;      /* hash of the provider's job id; 0: none in this answer */
+    struct utc_time job_started;  /* start as the provider tells it; UTC_NONE */
+    int64_t retry_after_ms;       /* clamped >= 0; -1: none */
+    struct utc_time not_before;   /* an instant for this consent named by the provider; UTC_NONE */
+    struct utc_time expires;      /* end of the consent learned from the answer; UTC_NONE */
+    int64_t poll_hint_ms;         /* suggested delay until the next poll; -1: none */
     enum look_up_verdict look_up; /* answers to look-ups only */
 };
 
@@ -78,7 +78,7 @@ struct event {
             uint32_t job_slot; /* for REQUEST_TOKEN: unused */
             uint32_t provider; /* for REQUEST_TOKEN */
             enum request_kind request;
-            struct mono_time at;     /* the hand-over itself */
+            struct mono_time at; /* the hand-over itself */
             struct utc_time at_utc;
         } sent;
         struct {
@@ -107,7 +107,7 @@ struct event {
             enum scope_kind scope;
             uint32_t index;        /* provider, institution, schedule index or consent number */
             struct utc_time until; /* UTC_NEVER: until resumed */
-        } pause; /* also resume */
+        } pause;                   /* also resume */
         struct {
             uint32_t consent;
         } release;
@@ -143,12 +143,12 @@ struct record {
             uint32_t schedule; /* index */
             enum trigger trigger;
             struct utc_time slot;
-            int64_t local_ms;  /* local civil time of the slot as if it were UTC */
+            int64_t local_ms; /* local civil time of the slot as if it were UTC */
             int fold;
             struct utc_time deadline;
             int64_t spread_ms; /* after shortening */
             uint32_t due;
-            bool is_missed;    /* wholly missed: closes in the same batch */
+            bool is_missed; /* wholly missed: closes in the same batch */
         } run_open;
         struct {
             uint32_t run;
@@ -213,10 +213,10 @@ struct record {
         } skip;
         struct {
             uint32_t consent;
-            enum reason reason;      /* REASON_HELD */
-            bool is_suspended;       /* hold_reason `suspended`, else `reconnect_required` */
-            uint64_t job;            /* what it followed from; 0 none */
-        } hold; /* also release */
+            enum reason reason; /* REASON_HELD */
+            bool is_suspended;  /* hold_reason `suspended`, else `reconnect_required` */
+            uint64_t job;       /* what it followed from; 0 none */
+        } hold;                 /* also release */
         struct {
             uint32_t consent;
             struct utc_time expires;
@@ -254,8 +254,8 @@ struct batch {
     uint32_t record_count;
     struct effect effects[BATCH_EFFECTS_MAX];
     uint32_t effect_count;
-    bool is_full;         /* call again with EVENT_TIME once this batch is committed */
-    bool needs_reserve;   /* call scheduler_reserve before the next step */
+    bool is_full;       /* call again with EVENT_TIME once this batch is committed */
+    bool needs_reserve; /* call scheduler_reserve before the next step */
 };
 
 #endif

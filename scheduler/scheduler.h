@@ -23,8 +23,8 @@ struct scheduler *scheduler_create(uint64_t seed);
 void scheduler_destroy(struct scheduler *scheduler);
 
 /* Take new settings (borrowed until the next call). Providers, institutions and schedules are
- * matched with the old ones by name, so windows, waits, tokens, paces and open runs survive. A provider
- * or institution that is gone keeps a node until its last job is closed. A schedule whose
+ * matched with the old ones by name, so windows, waits, tokens, paces and open runs survive. A
+ * provider or institution that is gone keeps a node until its last job is closed. A schedule whose
  * revision changed starts from `now`; one that is gone ends its runs: their unsent slots are
  * skipped as `removed` by the next step. `restart_accounting` is false at first start. */
 MUST_CHECK enum result scheduler_configure(struct scheduler *scheduler, struct time_now now,
@@ -50,13 +50,13 @@ void scheduler_consent_remove(struct scheduler *scheduler, uint32_t consent);
 /* Folded past of a consent; also what is written back. */
 struct consent_past {
     enum outcome last_outcome;
-    struct utc_time last_success;  /* UTC_NONE */
-    struct utc_time last_attempt;  /* UTC_NONE */
+    struct utc_time last_success; /* UTC_NONE */
+    struct utc_time last_attempt; /* UTC_NONE */
     uint32_t consecutive_failures;
-    uint32_t cooldown_refusals;    /* in a row: drives the doubling wait */
-    struct utc_time not_before;    /* UTC_NONE; of its own, beyond quota and cooldown */
+    uint32_t cooldown_refusals; /* in a row: drives the doubling wait */
+    struct utc_time not_before; /* UTC_NONE; of its own, beyond quota and cooldown */
     enum reason not_before_reason;
-    uint64_t reference_hash;       /* of the last recorded provider job id; 0 none */
+    uint64_t reference_hash;         /* of the last recorded provider job id; 0 none */
     struct utc_time learned_expires; /* UTC_NEVER */
     bool is_held;
     bool is_suspended;
@@ -65,16 +65,16 @@ void scheduler_recover_consent(struct scheduler *scheduler, uint32_t consent,
                                const struct consent_past *past);
 /* Attempts of the last window, in sending order: rebuilds quota, cooldown and node windows.
  * `outcome` is how its job ended (OUTCOME_NONE: still open): picks the cooldown. */
-void scheduler_recover_attempt(struct scheduler *scheduler, uint32_t consent,
-                               struct utc_time sent, bool is_charged, enum outcome outcome);
+void scheduler_recover_attempt(struct scheduler *scheduler, uint32_t consent, struct utc_time sent,
+                               bool is_charged, enum outcome outcome);
 void scheduler_recover_calls(struct scheduler *scheduler, uint32_t provider, struct utc_time at,
                              uint32_t count);
 /* A pause that was in force. */
 void scheduler_recover_pause(struct scheduler *scheduler, enum scope_kind scope, uint32_t index,
                              struct utc_time until);
 /* The last accounted firing of a schedule (by index). */
-void scheduler_recover_schedule(struct scheduler *scheduler, uint32_t schedule,
-                                uint64_t revision, struct utc_time accounted);
+void scheduler_recover_schedule(struct scheduler *scheduler, uint32_t schedule, uint64_t revision,
+                                struct utc_time accounted);
 
 struct recovered_run {
     uint32_t run;
@@ -90,8 +90,7 @@ struct recovered_run {
 /* An open run. Its population is given as scheduler_recover_slot for each member:
  * OUTCOME_NONE for one not accounted for yet. Memory is reserved from `due`. */
 MUST_CHECK enum result scheduler_recover_run(struct scheduler *scheduler,
-                                             const struct recovered_run *run,
-                                             struct fault *fault);
+                                             const struct recovered_run *run, struct fault *fault);
 void scheduler_recover_slot(struct scheduler *scheduler, uint32_t run, uint32_t consent,
                             enum outcome outcome);
 
@@ -101,21 +100,21 @@ struct recovered_job {
     uint32_t run;
     enum trigger trigger;
     struct utc_time due;
-    struct utc_time opened;         /* first attempt */
-    uint16_t attempts;              /* recorded so far */
-    uint16_t attempts_counted;      /* those that used up an attempt */
-    bool is_answered;               /* the last attempt has its answer */
-    bool is_repeat;                 /* the last attempt was a re-POST */
+    struct utc_time opened;    /* first attempt */
+    uint16_t attempts;         /* recorded so far */
+    uint16_t attempts_counted; /* those that used up an attempt */
+    bool is_answered;          /* the last attempt has its answer */
+    bool is_repeat;            /* the last attempt was a re-POST */
     struct utc_time last_sent;
-    enum answer_class last_class;   /* of the last answer */
+    enum answer_class last_class; /* of the last answer */
     enum reason last_reason;
-    uint64_t reference_hash;        /* 0: no provider job id known: in doubt or waiting */
-    struct utc_time next_attempt;   /* of a job that waited; UTC_NONE */
+    uint64_t reference_hash;      /* 0: no provider job id known: in doubt or waiting */
+    struct utc_time next_attempt; /* of a job that waited; UTC_NONE */
 };
 /* An open job. Gives the job slot it got. A job whose last attempt has no answer is in doubt. */
 MUST_CHECK enum result scheduler_recover_job(struct scheduler *scheduler,
-                                             const struct recovered_job *job,
-                                             uint32_t *job_slot, struct fault *fault);
+                                             const struct recovered_job *job, uint32_t *job_slot,
+                                             struct fault *fault);
 /* Numbers to go on from, and the end of recovery: misfires are judged by the next steps. */
 void scheduler_recover_done(struct scheduler *scheduler, struct time_now now, uint32_t next_run,
                             uint64_t next_job);
@@ -153,11 +152,11 @@ void scheduler_consent_past(const struct scheduler *scheduler, uint32_t consent,
 
 /* Gates in the order in which they are asked, with verdict and earliest time. */
 enum gate {
-    GATE_STATUS,   /* removed, mode, expired, not ready */
+    GATE_STATUS, /* removed, mode, expired, not ready */
     GATE_HELD,
     GATE_PAUSED,
     GATE_SINGLE_FLIGHT,
-    GATE_WINDOW,   /* windows and blackouts */
+    GATE_WINDOW,     /* windows and blackouts */
     GATE_NOT_BEFORE, /* refused cooldown, dedupe window, retry wait */
     GATE_COOLDOWN,
     GATE_QUOTA,
@@ -200,9 +199,9 @@ void scheduler_run_view(const struct scheduler *scheduler, uint32_t index,
 struct node_view {
     uint32_t requests_in_flight;
     uint32_t jobs_running;
-    uint32_t waiting;               /* slots and retries queued at this node */
-    enum reason blocked_reason;     /* REASON_NONE: open */
-    struct utc_time blocked_until;  /* UTC_NONE: open */
+    uint32_t waiting;              /* slots and retries queued at this node */
+    enum reason blocked_reason;    /* REASON_NONE: open */
+    struct utc_time blocked_until; /* UTC_NONE: open */
 };
 void scheduler_provider_view(const struct scheduler *scheduler, struct time_now now,
                              uint32_t provider, struct node_view *view);
@@ -218,7 +217,8 @@ uint32_t scheduler_job_of_consent(const struct scheduler *scheduler, uint32_t co
 /* Draining has ended: no request is outstanding. */
 bool scheduler_is_drained(const struct scheduler *scheduler);
 
-/* Every invariant of the core; aborts through REQUIRE on the first that does not hold. Run after every step in tests. */
+/* Every invariant of the core; aborts through REQUIRE on the first that does not hold. Run after
+ * every step in tests. */
 void scheduler_check(const struct scheduler *scheduler);
 
 #endif

@@ -17,8 +17,8 @@
 #include "scheduler/daily_window.h"
 #include "scheduler/words.h"
 
-#define RATES_MAX 8             /* rates at one node */
-#define QUOTA_COUNT_MAX 64      /* N of a consent quota N/D */
+#define RATES_MAX 8        /* rates at one node */
+#define QUOTA_COUNT_MAX 64 /* N of a consent quota N/D */
 #define QUOTA_WINDOW_MS_MAX (INT64_C(31) * MS_PER_DAY)
 #define PRIORITY_MAX 9
 #define SCHEDULES_PER_CONSENT_MAX 8
@@ -33,8 +33,8 @@ struct rate {
 struct limit_settings {
     struct rate rates[RATES_MAX];
     uint32_t rate_count;
-    uint32_t requests_in_flight_max; /* 0: no limit of its own */
-    uint32_t jobs_running_max;       /* 0: no limit of its own */
+    uint32_t requests_in_flight_max;      /* 0: no limit of its own */
+    uint32_t jobs_running_max;            /* 0: no limit of its own */
     const struct daily_window *blackouts; /* nothing is initiated inside any of them */
     uint32_t blackout_count;
     const struct daily_window *windows; /* when given, initiations only inside one of them */
@@ -73,17 +73,17 @@ struct provider_settings {
     struct cooldown_settings cooldown;
     struct completion_settings completion;
     enum in_doubt_rule in_doubt;
-    int64_t dedupe_window_ms;       /* a job that failed is not tried again sooner; 0: none */
+    int64_t dedupe_window_ms;          /* a job that failed is not tried again sooner; 0: none */
     int64_t cooldown_refused_first_ms; /* wait after a cooldown refusal without an instant... */
     int64_t cooldown_refused_max_ms;   /* ...doubling up to this */
-    int64_t pushback_first_ms;      /* wait after a 429 without Retry-After, doubling... */
-    int64_t pushback_max_ms;        /* ...up to this; also clamps Retry-After */
-    int64_t auth_retry_first_ms;    /* stopped for credentials: first probe after this, doubling */
+    int64_t pushback_first_ms;         /* wait after a 429 without Retry-After, doubling... */
+    int64_t pushback_max_ms;           /* ...up to this; also clamps Retry-After */
+    int64_t auth_retry_first_ms; /* stopped for credentials: first probe after this, doubling */
     int64_t auth_retry_max_ms;
-    int64_t rate_guard_ms;          /* added to each rate span: how much a request may be delayed
-                                       on the way, so that the provider's own count agrees */
-    bool needs_token;               /* requests wait for EVENT_TOKEN */
-    bool can_look_up;               /* the definition knows how to ask for a consent's state */
+    int64_t rate_guard_ms; /* added to each rate span: how much a request may be delayed
+                              on the way, so that the provider's own count agrees */
+    bool needs_token;      /* requests wait for EVENT_TOKEN */
+    bool can_look_up;      /* the definition knows how to ask for a consent's state */
 };
 
 /* One node per (provider, institution name); "-" where a consent has none. */
@@ -103,24 +103,24 @@ enum misfire_policy { MISFIRE_RUN_ONCE, MISFIRE_SKIP };
 
 struct schedule_settings {
     const char *name;
-    uint64_t revision;          /* hash of cron, zone and dst policy: a change starts afresh */
+    uint64_t revision; /* hash of cron, zone and dst policy: a change starts afresh */
     struct calendar calendar;
-    int64_t spread_ms;          /* 0: all at the slot */
+    int64_t spread_ms; /* 0: all at the slot */
     struct deadline_spec deadline;
     enum misfire_policy misfire;
     int64_t misfire_max_age_ms;
     struct retry_settings retry;
-    uint8_t priority;           /* 0..9, 9 first */
+    uint8_t priority; /* 0..9, 9 first */
     bool allow_empty;
 };
 
 /* What the core needs of a consent. Texts stay with the shell. */
 struct consent_settings {
-    uint64_t hash;        /* hash_bytes over "PROVIDER/ID", seed 0: the stable offset */
-    uint32_t institution; /* index of its node; the node knows the provider */
-    uint16_t schedule_set; /* index into scheduler_settings.schedule_sets */
-    uint8_t priority;     /* 0..9, or PRIORITY_FROM_SCHEDULE */
-    uint8_t mode;         /* enum consent_mode */
+    uint64_t hash;                 /* hash_bytes over "PROVIDER/ID", seed 0: the stable offset */
+    uint32_t institution;          /* index of its node; the node knows the provider */
+    uint16_t schedule_set;         /* index into scheduler_settings.schedule_sets */
+    uint8_t priority;              /* 0..9, or PRIORITY_FROM_SCHEDULE */
+    uint8_t mode;                  /* enum consent_mode */
     struct utc_time expires;       /* nothing is sent from then on; UTC_NEVER */
     struct utc_time authorized_at; /* UTC_NONE when not given */
 };

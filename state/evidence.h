@@ -18,7 +18,7 @@ struct evidence {
     const char *error_message;
     const char *request_id;
     const char *retry_after_raw;
-    const char *body_head;       /* first bytes of an answer that made no sense, escaped */
+    const char *body_head; /* first bytes of an answer that made no sense, escaped */
 };
 
 #endif

@@ -3,12 +3,11 @@
  * state_store.h - the state database: what was intended, what happened, what people changed.
  *
  * Layer:  state; the only code that writes state.db. Exactly one connection ever writes or
- *         checkpoints (a safety rule: the WAL-reset bug of SQLite before 3.51.3 needs two), and only
- *         the holder of the lock opens it for writing.
- * Commit: state_store_commit writes the records of one batch in one transaction with
- *         synchronous=FULL: durable when it returns RESULT_OK, without effect when it does not.
- * Trouble: a full disk gives FAULT_TEMPORARY (try the same batch again later); a failed fsync or a
- *         corrupt page gives FAULT_IO: stop, exit 74, check at the next start.
+ *         checkpoints (a safety rule: the WAL-reset bug of SQLite before 3.51.3 needs two), and
+ * only the holder of the lock opens it for writing. Commit: state_store_commit writes the records
+ * of one batch in one transaction with synchronous=FULL: durable when it returns RESULT_OK, without
+ * effect when it does not. Trouble: a full disk gives FAULT_TEMPORARY (try the same batch again
+ * later); a failed fsync or a corrupt page gives FAULT_IO: stop, exit 74, check at the next start.
  */
 #ifndef REFRESHD_STATE_STATE_STORE_H
 #define REFRESHD_STATE_STATE_STORE_H
@@ -26,8 +25,8 @@ struct state_store;
 
 enum state_access { STATE_READ_WRITE, STATE_READ_ONLY };
 
-/* Open or create `path`. Read-write: takes no lock itself (state_lock.h does), creates with mode 0640,
- * refuses network file systems, migrates forward after a backup, refuses a newer schema
+/* Open or create `path`. Read-write: takes no lock itself (state_lock.h does), creates with mode
+ * 0640, refuses network file systems, migrates forward after a backup, refuses a newer schema
  * (FAULT_DATA naming both versions), runs quick_check after an unclean stop. Read-only: mode=ro,
  * never immutable; FAULT_UNAVAILABLE when there is no database yet. */
 MUST_CHECK enum result state_store_open(const char *path, enum state_access access,
@@ -50,42 +49,37 @@ bool state_store_probe(struct state_store *store);
 
 /* Make the consents table say what `table` says: new rows get numbers, changed ones are
  * updated, missing ones marked removed. Answers, per row of `table`, its consent number
- * (`numbers`, borrowed until the next call), and calls `on_removed` for each number that is gone. First load of 1M
- * rows: about a second. One transaction. */
-MUST_CHECK enum result state_store_sync_consents(struct state_store *store,
-                                                 const struct config *config,
-                                                 const struct consent_table *table,
-                                                 struct utc_time now, const uint32_t **numbers,
-                                                 uint32_t *number_max,
-                                                 void (*on_removed)(void *context,
-                                                                    uint32_t consent),
-                                                 void *context, struct fault *fault);
+ * (`numbers`, borrowed until the next call), and calls `on_removed` for each number that is gone.
+ * First load of 1M rows: about a second. One transaction. */
+MUST_CHECK enum result state_store_sync_consents(
+    struct state_store *store, const struct config *config, const struct consent_table *table,
+    struct utc_time now, const uint32_t **numbers, uint32_t *number_max,
+    void (*on_removed)(void *context, uint32_t consent), void *context, struct fault *fault);
 
 /* Fold the past of consents back into their rows, in number order: at the end of a run and at
  * least every ten minutes. `count` numbers, sorted. All closes up to the last committed ledger
  * number count as folded when `is_complete`. */
 MUST_CHECK enum result state_store_fold(struct state_store *store,
-                                        const struct scheduler *scheduler,
-                                        const uint32_t *consents, uint32_t count,
-                                        bool is_complete, struct fault *fault);
+                                        const struct scheduler *scheduler, const uint32_t *consents,
+                                        uint32_t count, bool is_complete, struct fault *fault);
 
 /* ---- recovery ---- */
 
 /* Texts that the shell needs for an open job. */
 struct open_job_texts {
-    const char *provider;    /* name */
+    const char *provider; /* name */
     const char *consent_id;
-    const char *customer;    /* "" */
+    const char *customer; /* "" */
     bool customer_is_own_id;
-    const char *institution; /* name */
+    const char *institution;     /* name */
     const char *provider_job_id; /* NULL: not known */
 };
 typedef void state_open_job_function(void *context, const struct recovered_job *job,
                                      uint32_t job_slot, const struct open_job_texts *texts);
 
 /* Feed everything that is remembered into the core (scheduler_recover_*), between consent_put
- * and the first step, ending with scheduler_recover_done. Runs of schedules that are gone are closed.
- * `old_member` rows: run membership is judged by the consents table as it was before
+ * and the first step, ending with scheduler_recover_done. Runs of schedules that are gone are
+ * closed. `old_member` rows: run membership is judged by the consents table as it was before
  * state_store_sync_consents: see state_recover.c. */
 MUST_CHECK enum result state_store_recover(struct state_store *store, const struct config *config,
                                            struct scheduler *scheduler, struct time_now now,
@@ -119,8 +113,8 @@ MUST_CHECK enum result state_store_webhook(struct state_store *store, struct utc
                                            const char *provider_job_id, const char *status,
                                            struct fault *fault);
 /* Was a webhook for this provider job id stored in the last ten minutes? */
-bool state_store_webhook_seen(struct state_store *store, struct utc_time now,
-                              const char *provider, const char *provider_job_id);
+bool state_store_webhook_seen(struct state_store *store, struct utc_time now, const char *provider,
+                              const char *provider_job_id);
 
 /* ---- care ---- */
 
