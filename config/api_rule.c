@@ -85,19 +85,19 @@ static const struct {
     "rejected|provider_error|institution_error|bad_answer|job_failed|lost|configuration|" \
     "cooldown|pushback|auth|maintenance|not_ready"
 
-/* "400" or "4xx" */
+/* "400" or "4xx". Below 400 there is nothing to choose: accepted, or no sensible answer. */
 static bool parse_http(const struct yaml_node *node, struct api_http_range *out)
 {
     int64_t code;
 
     if (node->kind != YAML_SCALAR || node->length != 3)
         return false;
-    if (strcmp(node->text + 1, "xx") == 0 && node->text[0] >= '2' && node->text[0] <= '5') {
+    if (strcmp(node->text + 1, "xx") == 0 && (node->text[0] == '4' || node->text[0] == '5')) {
         out->first = (uint16_t)((node->text[0] - '0') * 100);
         out->last = (uint16_t)(out->first + 99);
         return true;
     }
-    if (!integer_parse(node->text, node->length, 200, 599, &code))
+    if (!integer_parse(node->text, node->length, 400, 599, &code))
         return false;
     *out = (struct api_http_range){(uint16_t)code, (uint16_t)code};
     return true;
@@ -118,7 +118,7 @@ static void parse_http_list(struct api_parse *parse, const struct yaml_node *nod
             rule->http_count++;
         else
             api_parse_error(parse, items[i],
-                            "http is a code like 404 or a class like 5xx; found "
+                            "http is a code like 404 or a class like 5xx (400 and above); found "
                             "\"%s\"",
                             items[i]->kind == YAML_SCALAR ? items[i]->text : "something else");
 }

@@ -21,9 +21,8 @@
 #include "provider/request.h"
 #include "scheduler/record.h"
 
-#define CLASSIFY_BODY_BYTES_MAX (1024 * 1024) /* default cap of an answer's body */
-#define CLASSIFY_JOB_ID_BYTES_MAX 255         /* a longer job id is a bad answer, never cut */
-#define CLASSIFY_RETRY_AFTER_MS_MAX MS_PER_DAY
+#define CLASSIFY_BODY_BYTES_MAX (4 * 1024 * 1024) /* more is not even parsed (choices A.1) */
+#define CLASSIFY_JOB_ID_BYTES_MAX 255             /* a longer job id is a bad answer, never cut */
 
 /* A complete HTTP answer as the transport saw it. Borrowed. */
 struct http_answer {
@@ -78,9 +77,5 @@ struct transport_failure {
 void classify_transport(const struct transport_failure *failure,
                         const struct request_variables *ours, struct utc_time now,
                         struct answer *answer, struct answer_texts *texts);
-
-/* Retry-After (RFC 9110 10.2.3): delta seconds, or any of the three HTTP-date forms relative to
- * `now`; clamped to [0, CLASSIFY_RETRY_AFTER_MS_MAX]. -1 where it is neither. */
-int64_t retry_after_parse(const char *value, struct utc_time now);
 
 #endif

@@ -40,7 +40,8 @@ struct webhook_notice {
 };
 
 /* Faults: not JSON, too large, deeper than sense, an id that is too long. A body that is JSON and
- * fits no event of the definition is API_EVENT_IGNORE. */
+ * fits no event of the definition is API_EVENT_IGNORE. `notice` is large, so it is filled in place:
+ * after a fault its content means nothing. */
 MUST_CHECK enum result webhook_parse(const struct api_definition *definition, const char *body,
                                      size_t length, struct webhook_notice *notice,
                                      struct fault *fault);

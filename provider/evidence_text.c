@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT
+ * evidence_text.c - escape, cut, and keep secrets out. */
+#include "provider/evidence_text.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "provider/base64.h"
+
+#define SECRETS_MAX 4
+#define PAIR_BYTES_MAX 768 /* as much as request_build puts into Basic */
+
+struct secrets {
+    struct request_value items[SECRETS_MAX];
+    size_t count;
+    char basic[BASE64_SIZE(PAIR_BYTES_MAX)];
+};
+
+static void add_secret(struct secrets *secrets, struct request_value value)
+{
+    if (value.length > 0)
+        secrets->items[secrets->count++] = value;
+}
+
+static void add_basic(struct secrets *secrets, const struct request_value *id,
+                      const struct request_value *secret)
+{
+    char pair[PAIR_BYTES_MAX];
+    size_t length = id->length + 1 + secret->length;
+
+    if (id->length == 0 || secret->length == 0 || length > sizeof pair)
+        return;
+    memcpy(pair, id->bytes, id->length);
+    pair[id->length] = ':';
+    memcpy(pair + id->length + 1, secret->bytes, secret->length);
+    add_secret(secrets,
+               (struct request_value){secrets->basic, base64_encode(pair, length, secrets->basic)});
+    memory_wipe(pair, sizeof pair);
+}
+
+static void secrets_init(struct secrets *secrets, const struct request_variables *ours)
+{
+    secrets->count = 0;
+    if (ours == NULL)
+        return;
+    add_secret(secrets, ours->values[API_VARIABLE_CLIENT_SECRET]);
+    add_secret(secrets, ours->values[API_VARIABLE_TOKEN]);
+    add_secret(secrets, ours->values[API_VARIABLE_CUSTOMER_SECRET]);
+    add_basic(secrets, &ours->values[API_VARIABLE_CLIENT_ID],
+              &ours->values[API_VARIABLE_CLIENT_SECRET]);
+}
+
+static int hex_value(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    if (digit >= 'a' && digit <= 'f')
+        return digit - 'a' + 10;
+    if (digit >= 'A' && digit <= 'F')
+        return digit - 'A' + 10;
+    return -1;
+}
+
+static bool is_hex(const char *at, size_t left, unsigned char byte)
+{
+    return left >= 2 && hex_value(at[0]) == byte >> 4 && hex_value(at[1]) == (byte & 15);
+}
+
+enum echo { ECHO_RAW, ECHO_PERCENT, ECHO_JSON, ECHO_COUNT };
+
+/* How many bytes at `at` stand for `byte`, in one way of writing; 0: they do not. */
+static size_t match_byte(const char *at, size_t left, char byte, enum echo echo)
+{
+    const bool is_same = left > 0 && at[0] == byte;
+
+    switch (echo) {
+    case ECHO_PERCENT:
+        if (left >= 3 && at[0] == '%' && is_hex(at + 1, left - 1, (unsigned char)byte))
+            return 3;
+        return (is_same && byte != '%') || (left > 0 && byte == ' ' && at[0] == '+') ? 1 : 0;
+    case ECHO_JSON:
+        if (left >= 2 && at[0] == '\\' && at[1] == byte &&
+            (byte == '"' || byte == '\\' || byte == '/'))
+            return 2;
+        if (left >= 6 && memcmp(at, "\\u00", 4) == 0 &&
+            is_hex(at + 4, left - 4, (unsigned char)byte))
+            return 6;
+        return is_same && byte != '\\' && byte != '"' ? 1 : 0;
+    default: return is_same ? 1 : 0;
+    }
+}
+
+/* How many bytes at `at` are `secret`, in one way of writing; 0: it is not there. */
+static size_t match_whole(const struct request_value *secret, const char *at, size_t left,
+                          enum echo echo)
+{
+    size_t used = 0;
+
+    for (size_t k = 0; k < secret->length; k++) {
+        size_t step = match_byte(at + used, left - used, secret->bytes[k], echo);
+
+        if (step == 0)
+            return 0;
+        used += step;
+    }
+    return used;
+}
+
+/* Length of the longest secret that begins at `at`, as written there; 0: none does. */
+static size_t match_secret(const struct secrets *secrets, const char *at, size_t left)
+{
+    size_t longest = 0;
+
+    for (size_t i = 0; i < secrets->count; i++)
+        for (int echo = ECHO_RAW; echo < ECHO_COUNT; echo++) {
+            size_t used = match_whole(&secrets->items[i], at, left, (enum echo)echo);
+
+            if (used > longest)
+                longest = used;
+        }
+    return longest;
+}
+
+/* Length of the printable UTF-8 sequence at `p` (2..4), or 0: not UTF-8, or a C1 control. */
+static size_t printable_sequence(const unsigned char *p, size_t left)
+{
+    size_t length = p[0] >= 0xC2 && p[0] <= 0xDF   ? 2
+                    : p[0] >= 0xE0 && p[0] <= 0xEF ? 3
+                    : p[0] >= 0xF0 && p[0] <= 0xF4 ? 4
+                                                   : 0;
+
+    if (length == 0 || left < length)
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((p[i] & 0xC0) != 0x80)
+            return 0;
+    if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) ||
+        (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F) ||
+        (p[0] == 0xC2 && p[1] < 0xA0))
+        return 0;
+    return length;
+}
+
+/* The text for what begins at `p`; answers how many bytes it stands for. */
+static size_t printable(const unsigned char *p, size_t left, char piece[8], size_t *piece_length)
+{
+    size_t length = 1;
+
+    if (p[0] >= 0x20 && p[0] < 0x7F) {
+        piece[0] = (char)p[0];
+        *piece_length = 1;
+    } else if (p[0] == '\n' || p[0] == '\t') {
+        memcpy(piece, p[0] == '\n' ? "\\n" : "\\t", 2);
+        *piece_length = 2;
+    } else if ((length = printable_sequence(p, left)) > 0) {
+        memcpy(piece, p, length);
+        *piece_length = length;
+    } else {
+        length = 1;
+        *piece_length = (size_t)snprintf(piece, 8, "\\x%02x", p[0]);
+    }
+    return length;
+}
+
+void evidence_text(char *out, size_t size, const char *bytes, size_t length,
+                   const struct request_variables *ours)
+{
+    struct secrets secrets;
+    size_t used = 0;
+
+    secrets_init(&secrets, ours);
+    for (size_t i = 0; i < length;) {
+        char piece[8];
+        size_t piece_length = 3;
+        size_t taken = match_secret(&secrets, bytes + i, length - i);
+
+        if (taken > 0)
+            memcpy(piece, "***", 3);
+        else
+            taken = printable((const unsigned char *)bytes + i, length - i, piece, &piece_length);
+        if (used + piece_length >= size)
+            break;
+        memcpy(out + used, piece, piece_length);
+        used += piece_length;
+        i += taken;
+    }
+    out[used] = '\0';
+    memory_wipe(secrets.basic, sizeof secrets.basic);
+}
