@@ -423,7 +423,7 @@ static const char *const zone_names[] = {
 
 static const char *const expressions[] = {
     "* * * * *",  "*/17 * * * *",     "0 2 * * *",           "0,30 1-3 * * *", "59 23 * * *",
-    "0 0 * * *",  "30 0-23 * * *",    "15 2 L * 1#1",        "@every 37m",     "0 1 1W,LW * ?",
+    "0 0 * * *",  "30 0-23 * * *",    "15 2 L * 1#1",        "@every 15m",     "0 1 1W,LW * ?",
     "0 3 29 2 *", "7,37 */3 * * FRI", "10 30 1,2,3 ? * SUN",
 };
 
@@ -493,8 +493,8 @@ static void test_properties(void **state)
             calendar_count(&calendar, range.after, range.until) != count)
             fail_msg("\"%s\" in %s (%d, %d), (%" PRId64 ", %" PRId64 "]: %" PRId64
                      " firings, the latest at %" PRId64 "; counted %" PRId64 ", latest %" PRId64,
-                     expressions[n % ROW_COUNT(expressions)], calendar.zone->name,
-                     calendar.gap, calendar.overlap, range.after.ms, range.until.ms, count, last.ms,
+                     expressions[n % ROW_COUNT(expressions)], calendar.zone->name, calendar.gap,
+                     calendar.overlap, range.after.ms, range.until.ms, count, last.ms,
                      calendar_count(&calendar, range.after, range.until), latest.at.ms);
     }
 }
@@ -515,6 +515,10 @@ static void test_latest_and_count(void **state)
     assert_int_equal(calendar_latest(&each_second, start, end).at.ms, end.ms);
     assert_int_equal(calendar_count(&every, start, end), 9497 * 4);
     assert_int_equal(calendar_latest(&every, start, end).at.ms, end.ms);
+    every.cron.every_s = 1;
+    assert_int_equal(calendar_count(&every, start, (struct utc_time){start.ms + 10000}), 10);
+    assert_int_equal(calendar_latest(&every, start, (struct utc_time){start.ms + 9999}).at.ms,
+                     start.ms + 9000);
     /* Both ends: after is excluded, until included. */
     assert_int_equal(
         calendar_count(&nightly, at("2026-01-01T07:00:00Z"), at("2026-01-02T07:00:00Z")), 1);
@@ -583,9 +587,11 @@ static void test_deadline_texts(void **state)
         {"23:59:59", {DEADLINE_WALL_CLOCK, 0, 86399}},
         {"07:08:09", {DEADLINE_WALL_CLOCK, 0, 7 * 3600 + 8 * 60 + 9}},
     };
-    static const char *const bad[] = {
-        "",          "0s", "6:00", "24:00", "06:60", "06:00:60", "06:0", "06:00:", "06:00:0",
-        "06:00:000", "06", "-6h",  "06-00", "ab:cd", "06:00-00", "next", ":",      "06:00Z"};
+    static const char *const bad[] = {"",         "0s",    "6:00",   "24:00",    "06:60",
+                                      "06:00:60", "06:0",  "06:00:", "06:00:0",  "06:00:000",
+                                      "06",       "-6h",   "06-00",  "ab:cd",    "a6:00",
+                                      "/6:00",    "0a:00", "06:a0",  "06:00-00", "next",
+                                      ":",        "06:00Z"};
 
     (void)state;
     for (size_t i = 0; i < ROW_COUNT(good); i++) {

@@ -322,6 +322,32 @@ static void test_local_times(void **state)
     }
 }
 
+/* No real zone shows a local time three times; one that does gives the first two instants. */
+static void test_a_time_shown_three_times(void **state)
+{
+    static const int64_t transitions_s[] = {0, 3600};
+    static const uint8_t transition_types[] = {1, 2};
+    static const struct zone_type types[] = {{7200, false, 0}, {3600, false, 0}, {0, false, 0}};
+    const struct zone zone = {
+        .transitions_s = transitions_s,
+        .transition_types = transition_types,
+        .types = types,
+        .abbreviations = "TST",
+        .transition_count = 2,
+        .type_count = 3,
+    };
+    struct civil_time local = civil_from_utc(at("1970-01-01T01:30:00Z"));
+    struct zone_instants instants = zone_local_to_utc(&zone, &local);
+
+    (void)state;
+    assert_int_equal(instants.count, 2);
+    assert_int_equal(instants.at[0].ms, at("1969-12-31T23:30:00Z").ms);
+    assert_int_equal(instants.at[1].ms, at("1970-01-01T00:30:00Z").ms);
+    assert_int_equal(zone_fold_at(&zone, at("1969-12-31T23:30:00Z")), 0);
+    assert_int_equal(zone_fold_at(&zone, at("1970-01-01T00:30:00Z")), 1);
+    assert_int_equal(zone_fold_at(&zone, at("1970-01-01T01:30:00Z")), 1);
+}
+
 /* Milliseconds are carried through, also before 1970. */
 static void test_local_times_keep_milliseconds(void **state)
 {
@@ -419,6 +445,8 @@ static void test_rules_that_are_refused(void **state)
         "TST-1TDT,M3.5.0/-168,M10.5.0", /* time too long */
         "TST-1TDT,M3.5.0/,M10.5.0",     /* time missing */
         "TST-1TDT,M3.5.0/0002,M10.5.0", /* too many digits */
+        "TST-1TDT25,M3.5.0,M10.5.0",    /* daylight offset too long */
+        "TST-1TDT0:60,M3.5.0,M10.5.0",  /* its minutes */
         "TST-1 TDT,M3.5.0,M10.5.0",     /* blank */
         "TST--1TDT,M3.5.0,M10.5.0",     /* two signs */
     };
@@ -455,6 +483,26 @@ static void test_rule_fields(void **state)
     assert_int_equal(rule.daylight_end.week, 1);
     assert_int_equal(rule.daylight_end.day, 6);
     assert_int_equal(rule.daylight_end.time_s, 167 * 3600);
+}
+
+/* The first and last values that are allowed. */
+static void test_rules_at_their_limits(void **state)
+{
+    static const char *const rows[] = {
+        "TST24:59:59",
+        "TST-24:59:59TDT-24,J1/0,J365/167",
+        "TST0TDT,0/-167,365/-0",
+        "TST0TDT,M1.1.0/1,M12.5.6/00:00:59",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ROW_COUNT(rows); i++) {
+        struct zone_rule rule;
+        struct fault fault;
+
+        if (zone_rule_parse(rows[i], strlen(rows[i]), &rule, &fault) != RESULT_OK)
+            fail_msg("\"%s\": %s", rows[i], fault.text);
+    }
 }
 
 /* Where the daylight spans of a rule begin and end, checked by hand from a calendar. */
@@ -789,10 +837,12 @@ int main(void)
         cmocka_unit_test(test_made_zones),
         cmocka_unit_test(test_known_zones),
         cmocka_unit_test(test_local_times),
+        cmocka_unit_test(test_a_time_shown_three_times),
         cmocka_unit_test(test_local_times_keep_milliseconds),
         cmocka_unit_test(test_round_trips),
         cmocka_unit_test(test_extreme_instants),
         cmocka_unit_test(test_rules_that_are_refused),
+        cmocka_unit_test(test_rules_at_their_limits),
         cmocka_unit_test(test_rule_fields),
         cmocka_unit_test(test_rule_spans),
         cmocka_unit_test(test_versions),

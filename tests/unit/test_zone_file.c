@@ -58,6 +58,7 @@ static void test_names(void **state)
         ".",
         "..",
         "/etc/passwd",
+        "/Europe/London",
         "../zoneinfo/Europe/London",
         "Europe/../Europe/London",
         "Europe//London",
@@ -94,6 +95,7 @@ static void test_names(void **state)
     assert_ptr_equal(zone, &zone_utc);
     assert_string_equal(zone_offset_at(zone, UTC_NEVER).abbreviation, "UTC");
     assert_int_equal(zone_offset_at(zone, UTC_NEVER).offset_s, 0);
+    assert_false(zone_offset_at(zone, UTC_NEVER).is_daylight);
 }
 
 static void test_bad_file_by_name(void **state)
