@@ -394,6 +394,42 @@ static void test_stories(void **state)
     }
 }
 
+/* Clocks put back by an hour and, half an hour later, forward again (no real zone does it): what
+ * was shown before the two changes is not in a gap, although the second change jumps over it. */
+static void test_two_changes_in_an_hour(void **state)
+{
+    static const int64_t transitions_s[] = {86400, 86400 + 1800};
+    static const uint8_t transition_types[] = {1, 0};
+    static const struct zone_type types[] = {{3600, false, 0}, {0, false, 0}};
+    const struct zone zone = {
+        .transitions_s = transitions_s,
+        .transition_types = transition_types,
+        .types = types,
+        .abbreviations = "TST",
+        .transition_count = 2,
+        .type_count = 2,
+    };
+    /* Shown: ... 00:59:59, again 00:00 to 00:29:59, then 01:30 and on. */
+    struct calendar calendar = make("15,45 0 2 1 *", "UTC");
+    struct utc_time start = {86400 * 1000 - 3600 * 1000 - 1};
+    struct calendar_firing firing;
+
+    (void)state;
+    calendar.zone = &zone;
+    firing = calendar_next(&calendar, start);
+    assert_int_equal(firing.at.ms, (86400 - 2700) * 1000);
+    firing = calendar_next(&calendar, firing.at);
+    assert_int_equal(firing.at.ms, (86400 - 900) * 1000);
+    /* 00:15 comes again and 00:45 is jumped over: neither fires. */
+    assert_int_equal(calendar_count(&calendar, start, (struct utc_time){86400 * 2000}), 2);
+    calendar.overlap = CALENDAR_OVERLAP_BOTH;
+    assert_int_equal(calendar_count(&calendar, start, (struct utc_time){86400 * 2000}), 3);
+    /* 01:15 was never shown: it fires when the gap ends. */
+    calendar = make("15 1 2 1 *", "UTC");
+    calendar.zone = &zone;
+    assert_int_equal(calendar_next(&calendar, start).at.ms, (86400 + 1800) * 1000);
+}
+
 /* (schedule, local time, fold) tells the two firings of a repeated hour apart. */
 static void test_identity(void **state)
 {
@@ -663,10 +699,11 @@ static void test_deadlines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stories),        cmocka_unit_test(test_identity),
-        cmocka_unit_test(test_properties),     cmocka_unit_test(test_latest_and_count),
-        cmocka_unit_test(test_never),          cmocka_unit_test(test_ends_of_time),
-        cmocka_unit_test(test_deadline_texts), cmocka_unit_test(test_deadlines),
+        cmocka_unit_test(test_stories),          cmocka_unit_test(test_two_changes_in_an_hour),
+        cmocka_unit_test(test_identity),         cmocka_unit_test(test_properties),
+        cmocka_unit_test(test_latest_and_count), cmocka_unit_test(test_never),
+        cmocka_unit_test(test_ends_of_time),     cmocka_unit_test(test_deadline_texts),
+        cmocka_unit_test(test_deadlines),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
