@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT
+ * command_status.c - `refreshd status`: what is going on, from the daemon or from its records. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "command/commands.h"
+#include "command/control_call.h"
+#include "state/state_query.h"
+
+static const char usage[] =
+    "usage: refreshd status [--watch] [-c FILE] [--format text|json]\n\n"
+    "Runs in progress with progress and ETA, coming firings, limits that hold work back, backlog "
+    "by\n"
+    "institution. Asks the running daemon; where none runs, the last records are shown as\n"
+    "`offline`.\n\n"
+    "  --watch   show it again every 2 seconds until interrupted\n";
+
+enum { OPTION_WATCH = 256 };
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+
+    return value == NULL ? "-" : value;
+}
+
+static long long number_of(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static void print_run(const json_t *line)
+{
+    long long due = number_of(line, "due");
+    long long waiting = number_of(line, "waiting");
+    long long open = number_of(line, "open_jobs");
+    long long done = due - waiting - open;
+
+    printf("run %s@%s  %lld/%lld done (%lld %%), %lld open, %lld waiting\n",
+           text_of(line, "schedule"), text_of(line, "slot_at"), done, due,
+           due == 0 ? 100 : done * 100 / due, open, waiting);
+    printf("    deadline %s  eta %s  refreshed %lld  partial %lld  deduplicated %lld\n",
+           text_of(line, "deadline_at"), text_of(line, "eta_at"), number_of(line, "refreshed"),
+           number_of(line, "partial"), number_of(line, "deduplicated"));
+    printf("    reconnect %lld  failed %lld  skipped %lld  unknown %lld\n",
+           number_of(line, "reconnect_required"), number_of(line, "failed"),
+           number_of(line, "skipped"), number_of(line, "unknown"));
+}
+
+static void print_limit(const json_t *line)
+{
+    char node[256];
+
+    (void)snprintf(node, sizeof node, "%s/%s", text_of(line, "provider"),
+                   text_of(line, "institution"));
+    printf("limit %-32s running %5lld  in flight %4lld  waiting %6lld  %s until %s\n", node,
+           number_of(line, "jobs_running"), number_of(line, "requests_in_flight"),
+           number_of(line, "waiting"),
+           json_is_string(json_object_get(line, "blocked_by")) ? text_of(line, "blocked_by")
+                                                               : "open",
+           text_of(line, "not_before_at"));
+}
+
+static void print_text(void *context, const json_t *line)
+{
+    const char *type = text_of(line, "type");
+
+    (void)context;
+    if (strcmp(type, "engine") == 0)
+        printf("daemon running%s%s  config %s (%.12s)  jobs %lld  requests %lld\n",
+               json_is_true(json_object_get(line, "draining")) ? ", draining" : "",
+               json_is_true(json_object_get(line, "storage_blocked")) ? ", STORAGE BLOCKED" : "",
+               text_of(line, "config"), text_of(line, "config_digest"),
+               number_of(line, "jobs_live"), number_of(line, "requests_outstanding"));
+    else if (strcmp(type, "run") == 0)
+        print_run(line);
+    else if (strcmp(type, "schedule") == 0)
+        printf("schedule %-24s next %s\n", text_of(line, "schedule"), text_of(line, "next_at"));
+    else
+        print_limit(line);
+}
+
+static void print_json(void *context, const json_t *line)
+{
+    (void)context;
+    json_dumpf(line, stdout, JSON_COMPACT);
+    putchar('\n');
+}
+
+/* One row of v1_runs, as the daemon would have told it. */
+static enum result offline_run(void *context, uint32_t count, const char *const *columns,
+                               const struct query_value *values, struct fault *fault)
+{
+    const struct command_line *line = context;
+    json_t *object = json_object();
+
+    (void)fault;
+    json_object_set_new(object, "type", json_string("last_run"));
+    for (uint32_t i = 0; i < count; i++)
+        json_object_set_new(object, columns[i],
+                            values[i].type == QUERY_INTEGER ? json_integer(values[i].integer)
+                            : values[i].type == QUERY_TEXT  ? json_string(values[i].text)
+                                                            : json_null());
+    if (line->format == OUTPUT_JSON)
+        print_json(NULL, object);
+    else
+        printf("last run %s  due %lld  refreshed %lld  failed %lld  skipped %lld  finished %s\n",
+               text_of(object, "run_id"), number_of(object, "due"), number_of(object, "refreshed"),
+               number_of(object, "failed"), number_of(object, "skipped"),
+               text_of(object, "finished_at"));
+    json_decref(object);
+    return RESULT_OK;
+}
+
+static int show_offline(const struct command_line *line, const struct config *config)
+{
+    struct state_query *query;
+    struct fault fault;
+    enum result result;
+
+    if (state_query_open(config->state.database, &query, &fault) != RESULT_OK)
+        return command_fail(line, &fault);
+    if (line->format == OUTPUT_JSON)
+        puts("{\"type\":\"engine\",\"offline\":true}");
+    else
+        printf("offline: no daemon runs on %s; the last runs:\n", config->state.database);
+    result = state_query_list(query, QUERY_RUNS, NULL, 0, 5, offline_run, (void *)line, &fault);
+    state_query_close(query);
+    return result == RESULT_OK ? 0 : command_fail(line, &fault);
+}
+
+static int show(const struct command_line *line, const struct config *config)
+{
+    struct fault fault;
+
+    if (!control_is_running(config))
+        return show_offline(line, config);
+    if (control_call(config, json_pack("{s:s}", "command", "status"),
+                     line->format == OUTPUT_JSON ? print_json : print_text, NULL,
+                     &fault) != RESULT_OK)
+        return command_fail(line, &fault);
+    return 0;
+}
+
+int command_status(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"watch", no_argument, NULL, OPTION_WATCH}, COMMON_LONG_OPTIONS, {0}};
+    struct command_line line;
+    struct config *config;
+    bool is_watching = false;
+    int status;
+    int option;
+
+    command_line_init(&line, "status", usage);
+    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        if (option == OPTION_WATCH) {
+            is_watching = true;
+            continue;
+        }
+        status = command_line_common(&line, option);
+        if (status >= 0)
+            return status;
+    }
+    if (optind != argc)
+        return command_usage_error(&line, "unexpected argument \"%s\"", argv[optind]);
+    config = command_load_config(&line, NULL);
+    if (config == NULL)
+        return FAULT_CONFIGURATION;
+    for (;;) {
+        status = show(&line, config);
+        if (!is_watching || status != 0 || fflush(stdout) != 0)
+            break;
+        (void)nanosleep(&(struct timespec){.tv_sec = 2}, NULL);
+        if (isatty(STDOUT_FILENO) == 1)
+            fputs("\033[H\033[2J", stdout);
+    }
+    config_release(config);
+    return status;
+}

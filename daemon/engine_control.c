@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: MIT
+ * engine_control.c - see engine_control.h. */
+#include "daemon/engine_control.h"
+
+#include <jansson.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/control_scope.h"
+#include "daemon/control_socket.h"
+#include "daemon/engine_internal.h"
+
+struct engine_control {
+    struct engine *engine;
+    struct control_socket *socket;
+};
+
+/* One request while it is answered. */
+struct ask {
+    struct engine *engine;
+    struct control_exchange *exchange;
+    struct time_now now;
+    json_t *request;
+    char who[128];
+};
+
+static const char *argument(const struct ask *ask, const char *name)
+{
+    const char *value = json_string_value(json_object_get(ask->request, name));
+
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+/* Send one object as a line; takes it over. */
+static void send_line(struct ask *ask, json_t *object)
+{
+    char *text = json_dumps(object, JSON_COMPACT);
+
+    if (text != NULL)
+        control_line(ask->exchange, text, strlen(text));
+    free(text);
+    json_decref(object);
+}
+
+static json_t *instant(struct utc_time t)
+{
+    char text[UTC_TEXT_SIZE];
+
+    if (t.ms == UTC_NONE.ms || t.ms == UTC_NEVER.ms)
+        return json_null();
+    return json_string(utc_text(t, text));
+}
+
+static struct audit audit_of(const struct ask *ask, const char *action, const char *subject)
+{
+    return (struct audit){ask->who, action, subject, argument(ask, "reason")};
+}
+
+/* ---- status ---- */
+
+static json_t *run_object(const struct ask *ask, const struct run_view *view)
+{
+    char text[UTC_TEXT_SIZE];
+    uint32_t done = 0;
+    json_t *object = json_pack("{s:s, s:s, s:s, s:o, s:o, s:i}", "type", "run", "schedule",
+                               ask->engine->settings.schedules[view->schedule].name, "slot_at",
+                               utc_text(view->slot, text), "deadline_at", instant(view->deadline),
+                               "started_at", instant(view->started), "due", (int)view->due);
+
+    json_object_set_new(object, "trigger", json_string(trigger_text(view->trigger)));
+    for (enum outcome outcome = OUTCOME_REFRESHED; outcome < OUTCOME_COUNT; outcome++) {
+        done += view->counts[outcome];
+        json_object_set_new(object, outcome_text(outcome), json_integer(view->counts[outcome]));
+    }
+    json_object_set_new(object, "open_jobs", json_integer(view->open_jobs));
+    json_object_set_new(object, "waiting", json_integer(view->waiting));
+    /* A straight line from the start: honest for an even night, and said to be an estimate. */
+    if (done > 0 && done < view->due && ask->now.utc.ms > view->started.ms)
+        json_object_set_new(
+            object, "eta_at",
+            instant(utc_add_ms(ask->now.utc, (ask->now.utc.ms - view->started.ms) *
+                                                 (int64_t)(view->due - done) / done)));
+    else
+        json_object_set_new(object, "eta_at", json_null());
+    return object;
+}
+
+static json_t *node_object(const char *provider, const char *institution,
+                           const struct node_view *view)
+{
+    return json_pack("{s:s, s:s, s:s?, s:i, s:i, s:i, s:s?, s:o}", "type", "limit", "provider",
+                     provider, "institution", institution, "requests_in_flight",
+                     (int)view->requests_in_flight, "jobs_running", (int)view->jobs_running,
+                     "waiting", (int)view->waiting, "blocked_by",
+                     view->blocked_reason == REASON_NONE ? NULL : reason_text(view->blocked_reason),
+                     "not_before_at", instant(view->blocked_until));
+}
+
+static enum result answer_status(struct ask *ask, struct fault *fault)
+{
+    struct engine *engine = ask->engine;
+    const struct scheduler_settings *settings = &engine->settings;
+    struct state_store_metrics metrics;
+    struct run_view run;
+    struct node_view node;
+
+    (void)fault;
+    state_store_metrics(engine->store, &metrics);
+    send_line(ask, json_pack("{s:s, s:s, s:s, s:b, s:b, s:i, s:i, s:I, s:I, s:I}", "type", "engine",
+                             "config", engine->config_path, "config_digest", engine->config->digest,
+                             "draining", engine->is_draining, "storage_blocked",
+                             engine->is_storage_blocked, "jobs_live",
+                             (int)scheduler_jobs_live(engine->scheduler), "requests_outstanding",
+                             (int)scheduler_requests_outstanding(engine->scheduler), "commits",
+                             (json_int_t)metrics.commits, "commit_us_max",
+                             (json_int_t)metrics.commit_us_max, "wal_bytes",
+                             (json_int_t)metrics.wal_bytes));
+    for (uint32_t i = 0; i < scheduler_run_count(engine->scheduler); i++) {
+        scheduler_run_view(engine->scheduler, i, &run);
+        send_line(ask, run_object(ask, &run));
+    }
+    for (uint32_t i = 0; i < settings->schedule_count; i++)
+        send_line(ask, json_pack("{s:s, s:s, s:o}", "type", "schedule", "schedule",
+                                 settings->schedules[i].name, "next_at",
+                                 instant(scheduler_next_firing(engine->scheduler, i))));
+    for (uint32_t i = 0; i < settings->provider_count; i++) {
+        scheduler_provider_view(engine->scheduler, ask->now, i, &node);
+        send_line(ask, node_object(settings->providers[i].name, NULL, &node));
+    }
+    for (uint32_t i = 0; i < settings->institution_count; i++) {
+        scheduler_institution_view(engine->scheduler, ask->now, i, &node);
+        if (node.waiting > 0 || node.jobs_running > 0 || node.blocked_reason != REASON_NONE)
+            send_line(ask, node_object(settings->providers[settings->institutions[i].provider].name,
+                                       settings->institutions[i].name, &node));
+    }
+    return RESULT_OK;
+}
+
+/* ---- why ---- */
+
+static enum result find_consent(const struct ask *ask, uint32_t *number, struct fault *fault)
+{
+    const char *consent = argument(ask, "consent");
+
+    if (consent == NULL)
+        return fault_set(fault, FAULT_USAGE, "which consent? write PROVIDER/ID");
+    *number = population_find(&ask->engine->population, ask->engine->config, consent);
+    if (*number == 0)
+        return fault_set(fault, FAULT_USAGE, "there is no consent %s in the configuration",
+                         consent);
+    return RESULT_OK;
+}
+
+static enum result answer_why(struct ask *ask, struct fault *fault)
+{
+    struct gate_verdict verdicts[GATE_COUNT];
+    struct utc_time earliest;
+    uint32_t number;
+    json_t *gates = json_array();
+
+    if (find_consent(ask, &number, fault) != RESULT_OK) {
+        json_decref(gates);
+        return RESULT_FAULT;
+    }
+    earliest = scheduler_why(ask->engine->scheduler, ask->now, number, verdicts);
+    for (enum gate gate = 0; gate < GATE_COUNT; gate++)
+        json_array_append_new(
+            gates, json_pack("{s:s, s:b, s:s?, s:o}", "gate", gate_text(gate), "open",
+                             verdicts[gate].is_open, "reason",
+                             verdicts[gate].is_open ? NULL : reason_text(verdicts[gate].reason),
+                             "earliest_at", instant(verdicts[gate].earliest)));
+    send_line(ask, json_pack("{s:s, s:o, s:o, s:b}", "consent", argument(ask, "consent"), "gates",
+                             gates, "earliest_at", instant(earliest), "offline", 0));
+    return RESULT_OK;
+}
+
+/* ---- changes ---- */
+
+static enum result change_pause(struct ask *ask, bool is_pause, struct fault *fault)
+{
+    struct engine *engine = ask->engine;
+    struct event event = {.kind = is_pause ? EVENT_PAUSE : EVENT_RESUME};
+    struct control_scope scope;
+    const char *until = argument(ask, "until");
+    struct audit audit;
+
+    if (control_scope_resolve(engine, argument(ask, "scope"), argument(ask, "subject"), &scope,
+                              fault) != RESULT_OK)
+        return RESULT_FAULT;
+    event.as.pause.scope = scope.kind;
+    event.as.pause.index = scope.index;
+    event.as.pause.until = UTC_NEVER;
+    if (until != NULL && (!utc_parse(until, strlen(until), &event.as.pause.until) ||
+                          event.as.pause.until.ms <= ask->now.utc.ms))
+        return fault_set(fault, FAULT_USAGE, "until: \"%s\" is not an instant in the future",
+                         until);
+    audit = audit_of(ask, is_pause ? "pause" : "resume",
+                     scope.subject[0] == '\0' ? "all" : scope.subject);
+    if ((is_pause ? state_store_pause(engine->store, ask->now.utc, scope.kind, scope.subject,
+                                      event.as.pause.until, &audit, fault)
+                  : state_store_resume(engine->store, ask->now.utc, scope.kind, scope.subject,
+                                       &audit, fault)) != RESULT_OK)
+        return RESULT_FAULT;
+    engine_put_event(engine, ask->now, &event, NULL, 0);
+    return RESULT_OK;
+}
+
+/* Does the held consent fit what is asked for? */
+static bool fits_release(const struct ask *ask, uint32_t number, struct consent_view *view)
+{
+    const char *provider = argument(ask, "provider");
+    const char *institution = argument(ask, "institution");
+    const char *hold_reason = argument(ask, "hold_reason");
+    struct consent_past past;
+
+    scheduler_consent_past(ask->engine->scheduler, number, &past);
+    if (!past.is_held || !population_get(&ask->engine->population, number, view))
+        return false;
+    return (provider == NULL ||
+            strcmp(ask->engine->config->providers[view->provider].name, provider) == 0) &&
+           (institution == NULL || strcmp(view->institution_name, institution) == 0) &&
+           (hold_reason == NULL ||
+            strcmp(past.is_suspended ? "suspended" : "reconnect_required", hold_reason) == 0);
+}
+
+static enum result release_one(struct ask *ask, uint32_t number, const struct consent_view *view,
+                               struct fault *fault)
+{
+    struct event event = {.kind = EVENT_RELEASE};
+    char subject[CONSENT_NAME_BYTES];
+    struct audit audit;
+
+    (void)snprintf(subject, sizeof subject, "%s/%s",
+                   ask->engine->config->providers[view->provider].name, view->id);
+    send_line(ask, json_pack("{s:s}", "released", subject));
+    if (json_is_true(json_object_get(ask->request, "dry_run")))
+        return RESULT_OK;
+    audit = audit_of(ask, "release", subject);
+    if (state_store_audit(ask->engine->store, ask->now.utc, &audit, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    event.as.release.consent = number;
+    engine_put_event(ask->engine, ask->now, &event, NULL, 0);
+    return RESULT_OK;
+}
+
+static enum result change_release(struct ask *ask, struct fault *fault)
+{
+    struct consent_view view;
+    uint32_t number = 0;
+
+    if (argument(ask, "consent") != NULL) {
+        if (find_consent(ask, &number, fault) != RESULT_OK)
+            return RESULT_FAULT;
+        return fits_release(ask, number, &view) ? release_one(ask, number, &view, fault)
+                                                : RESULT_OK;
+    }
+    if (argument(ask, "provider") == NULL && argument(ask, "institution") == NULL &&
+        argument(ask, "hold_reason") == NULL)
+        return fault_set(fault, FAULT_USAGE,
+                         "release what? give P/ID, or --provider, --institution, --hold-reason");
+    for (number = 1; number <= ask->engine->population.number_max; number++)
+        if (fits_release(ask, number, &view) && release_one(ask, number, &view, fault) != RESULT_OK)
+            return RESULT_FAULT;
+    return RESULT_OK;
+}
+
+static enum result change_trigger(struct ask *ask, struct fault *fault)
+{
+    struct event event = {.kind = EVENT_TRIGGER};
+    struct audit audit = audit_of(ask, "trigger", argument(ask, "consent"));
+    uint32_t number;
+
+    if (find_consent(ask, &number, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    if (scheduler_job_of_consent(ask->engine->scheduler, number) != UINT32_MAX)
+        return fault_set(fault, FAULT_TEMPORARY, "%s has a job running already",
+                         argument(ask, "consent"));
+    if (state_store_audit(ask->engine->store, ask->now.utc, &audit, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    event.as.trigger.consent = number;
+    engine_put_event(ask->engine, ask->now, &event, NULL, 0);
+    return RESULT_OK;
+}
+
+static enum result change_drain(struct ask *ask, struct fault *fault)
+{
+    const struct audit audit = audit_of(ask, "drain", "all");
+
+    if (state_store_audit(ask->engine->store, ask->now.utc, &audit, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    engine_drain(ask->engine);
+    return RESULT_OK;
+}
+
+static enum result change_reload(struct ask *ask, struct fault *fault)
+{
+    const struct audit audit = audit_of(ask, "reload", ask->engine->config_path);
+    struct diagnostics diagnostics;
+    enum result result;
+
+    diagnostics_init(&diagnostics, 200);
+    result =
+        engine_reload(ask->engine, json_is_true(json_object_get(ask->request, "accept_shrink")),
+                      &diagnostics, fault);
+    for (size_t i = 0; i < diagnostics.count; i++) {
+        const struct diagnostic *item = &diagnostics.items[i];
+
+        send_line(ask,
+                  json_pack("{s:s, s:i, s:i, s:s, s:s}", "file", item->place.file, "line",
+                            (int)item->place.line, "column", (int)item->place.column, "severity",
+                            item->is_error ? "error" : "warning", "message", item->message));
+    }
+    diagnostics_deinit(&diagnostics);
+    if (result == RESULT_OK)
+        result = state_store_audit(ask->engine->store, ask->now.utc, &audit, fault);
+    return result;
+}
+
+static enum result pause(struct ask *ask, struct fault *fault)
+{
+    return change_pause(ask, true, fault);
+}
+
+static enum result resume(struct ask *ask, struct fault *fault)
+{
+    return change_pause(ask, false, fault);
+}
+
+static const struct {
+    const char *name;
+    enum result (*answer)(struct ask *ask, struct fault *fault);
+} requests[] = {
+    {"status", answer_status}, {"why", answer_why},         {"pause", pause},
+    {"resume", resume},        {"release", change_release}, {"trigger", change_trigger},
+    {"drain", change_drain},   {"reload", change_reload},
+};
+
+static void describe_peer(uid_t uid, char *who, size_t size)
+{
+    struct passwd entry;
+    struct passwd *found = NULL;
+    char buffer[2048];
+
+    if (getpwuid_r(uid, &entry, buffer, sizeof buffer, &found) == 0 && found != NULL)
+        (void)snprintf(who, size, "uid %u (%.64s)", (unsigned)uid, found->pw_name);
+    else
+        (void)snprintf(who, size, "uid %u", (unsigned)uid);
+}
+
+static enum result answer(struct ask *ask, const char *line, size_t length, struct fault *fault)
+{
+    const char *command;
+
+    ask->request = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+    command = json_string_value(json_object_get(ask->request, "command"));
+    if (command == NULL)
+        return fault_set(fault, FAULT_USAGE, "a request is an object with \"command\"");
+    for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++)
+        if (strcmp(requests[i].name, command) == 0)
+            return requests[i].answer(ask, fault);
+    return fault_set(fault, FAULT_USAGE, "there is no command \"%.64s\" here", command);
+}
+
+static void on_request(void *context, struct control_exchange *exchange,
+                       const struct control_peer *peer, const char *line, size_t length)
+{
+    struct engine_control *control = context;
+    struct ask ask = {.engine = control->engine, .exchange = exchange, .now = clock_now()};
+    struct fault fault;
+
+    describe_peer(peer->uid, ask.who, sizeof ask.who);
+    if (answer(&ask, line, length, &fault) == RESULT_OK)
+        control_end(exchange);
+    else
+        control_end_fault(exchange, &fault);
+    json_decref(ask.request);
+}
+
+enum result engine_control_open(struct engine *engine, struct engine_control **out,
+                                struct fault *fault)
+{
+    struct engine_control *control = calloc(1, sizeof *control);
+    struct control_handler handler = {.on_request = on_request};
+    char path[4096];
+
+    if (control == NULL)
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+    control->engine = engine;
+    handler.context = control;
+    (void)snprintf(path, sizeof path, "%s.sock", engine->config->state.database);
+    if (control_socket_create(engine->loop, path, &handler, &control->socket, fault) != RESULT_OK) {
+        free(control);
+        return RESULT_FAULT;
+    }
+    *out = control;
+    return RESULT_OK;
+}
+
+void engine_control_close(struct engine_control *control)
+{
+    if (control == NULL)
+        return;
+    control_socket_destroy(control->socket);
+    free(control);
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT
+ * engine_recover.c - from files to a running core: population, links, recovery, reload. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/engine_internal.h"
+
+enum result engine_open_links(struct engine *engine, struct config *config,
+                              struct provider_link ***out, struct fault *fault)
+{
+    struct provider_link **links =
+        calloc((size_t)config->provider_count + 1, sizeof(struct provider_link *));
+
+    if (links == NULL)
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+    for (uint32_t i = 0; i < config->provider_count; i++) {
+        if (provider_link_create(config, i, engine->transport, &engine->handler, &links[i],
+                                 fault) != RESULT_OK) {
+            engine_free_links(links, i);
+            return RESULT_FAULT;
+        }
+    }
+    *out = links;
+    return RESULT_OK;
+}
+
+void engine_free_links(struct provider_link **links, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        provider_link_release(links[i]);
+    free(links);
+}
+
+/* What the core is told: the configuration's tables and the population's nodes. */
+static void describe_settings(const struct config *config, const struct consent_table *table,
+                              struct scheduler_settings *settings)
+{
+    *settings = (struct scheduler_settings){
+        .providers = config->provider_settings,
+        .provider_count = config->provider_count,
+        .schedules = config->schedule_settings,
+        .schedule_count = config->schedule_count,
+    };
+    settings->institutions = consent_table_institutions(table, &settings->institution_count);
+    settings->schedule_sets = consent_table_schedule_sets(table, &settings->schedule_set_count);
+}
+
+static void put_consents(struct engine *engine)
+{
+    const struct population *population = &engine->population;
+
+    for (uint32_t row = 0; row < consent_table_count(population->table); row++) {
+        struct consent_settings settings;
+
+        consent_table_settings(population->table, row, &settings);
+        scheduler_consent_put(engine->scheduler, population->number_of_row[row], &settings);
+    }
+}
+
+static void open_job_recovered(void *context, const struct recovered_job *job, uint32_t job_slot,
+                               const struct open_job_texts *texts)
+{
+    struct engine *engine = context;
+    uint32_t provider = config_find_provider(engine->config, texts->provider);
+    struct consent_view view;
+    struct job_context_texts copies = {
+        .id = texts->consent_id,
+        .customer = texts->customer,
+        .institution = texts->institution,
+        .customer_is_own_id = texts->customer_is_own_id,
+    };
+    struct job_context *created;
+    struct fault fault;
+
+    REQUIRE(provider != UINT32_MAX);
+    if (population_get(&engine->population, job->consent, &view))
+        copies.customer_secret = view.customer_secret;
+    if (job_contexts_open(&engine->jobs, job_slot, job->job, job->consent, engine->links[provider],
+                          &copies, &created, &fault) != RESULT_OK) {
+        engine_fail(engine, &fault);
+        return;
+    }
+    created->opened = job->opened;
+    created->attempt = job->attempts;
+    if (texts->provider_job_id != NULL &&
+        job_contexts_set_reference(&engine->jobs, created, texts->provider_job_id,
+                                   job->reference_hash, &fault) != RESULT_OK)
+        engine_fail(engine, &fault);
+}
+
+static void note_removed(void *context, uint32_t consent)
+{
+    scheduler_consent_remove(context, consent);
+}
+
+enum result engine_adopt_consents(struct engine *engine, struct config *config,
+                                  struct consent_table *consents, struct time_now now,
+                                  bool is_first, struct fault *fault)
+{
+    const uint32_t *numbers;
+    uint32_t number_max;
+
+    if (state_store_sync_consents(engine->store, config, consents, now.utc, &numbers, &number_max,
+                                  is_first ? NULL : note_removed, engine->scheduler,
+                                  fault) != RESULT_OK)
+        return RESULT_FAULT;
+    if (population_adopt(&engine->population, consents, numbers, number_max, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    describe_settings(config, consents, &engine->settings);
+    if (scheduler_configure(engine->scheduler, now, &engine->settings, fault) != RESULT_OK ||
+        scheduler_reserve(engine->scheduler, number_max, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    put_consents(engine);
+    return RESULT_OK;
+}
+
+enum result engine_load(struct engine *engine, struct consent_table *consents, struct time_now now,
+                        struct fault *fault)
+{
+    if (state_store_set_config(engine->store, engine->config, now.utc, fault) != RESULT_OK ||
+        engine_open_links(engine, engine->config, &engine->links, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    engine->link_count = engine->config->provider_count;
+    if (engine_adopt_consents(engine, engine->config, consents, now, true, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    return state_store_recover(engine->store, engine->config, engine->scheduler, now,
+                               open_job_recovered, engine, fault);
+}
+
+/* Everything new is made before anything old is let go; from `set_config` on only a full disk can
+ * fail, and then the next reload mends it. */
+static enum result swap(struct engine *engine, struct config *config,
+                        struct consent_table *consents, struct time_now now, struct fault *fault)
+{
+    struct provider_link **links;
+
+    if (engine_open_links(engine, config, &links, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    for (uint32_t i = 0; i < config->provider_count; i++) {
+        uint32_t old = config_find_provider(engine->config, config->providers[i].name);
+
+        if (old != UINT32_MAX)
+            provider_link_inherit(links[i], engine->links[old]);
+    }
+    if (state_store_set_config(engine->store, config, now.utc, fault) != RESULT_OK ||
+        engine_adopt_consents(engine, config, consents, now, false, fault) != RESULT_OK) {
+        engine_free_links(links, config->provider_count);
+        return RESULT_FAULT;
+    }
+    engine_free_links(engine->links, engine->link_count);
+    engine->links = links;
+    engine->link_count = config->provider_count;
+    config_release(engine->config);
+    engine->config = config;
+    return RESULT_OK;
+}
+
+static void log_reload(struct engine *engine, struct utc_time at, const char *event,
+                       const char *error)
+{
+    log_begin(engine->log, at, error == NULL ? LOG_INFO : LOG_ERROR, event);
+    log_text(engine->log, "config", engine->config_path);
+    if (error == NULL) {
+        log_text(engine->log, "digest", engine->config->digest);
+        log_integer(engine->log, "consents", consent_table_count(engine->population.table));
+    }
+    log_text(engine->log, "error", error);
+    log_end(engine->log);
+}
+
+enum result engine_reload(struct engine *engine, bool accept_shrink,
+                          struct diagnostics *diagnostics, struct fault *fault)
+{
+    struct time_now now = engine_now(engine);
+    struct consent_table *consents = NULL;
+    struct config *config = config_load(engine->config_path, NULL, &consents, diagnostics);
+
+    if (config == NULL) {
+        (void)fault_set(fault, FAULT_CONFIGURATION,
+                        "%s has %zu errors; the configuration in force stays", engine->config_path,
+                        diagnostics->error_count);
+        goto failed;
+    }
+    if (strcmp(config->state.database, engine->config->state.database) != 0) {
+        (void)fault_set(fault, FAULT_CONFIGURATION,
+                        "state.database cannot change while running: restart to move from %s to "
+                        "%s; the configuration in force stays",
+                        engine->config->state.database, config->state.database);
+        goto failed;
+    }
+    if (!accept_shrink && engine_check_shrink(engine, config, consents, fault) != RESULT_OK)
+        goto failed;
+    if (engine_settle(engine, now, fault) != RESULT_OK ||
+        swap(engine, config, consents, now, fault) != RESULT_OK)
+        goto failed;
+    log_reload(engine, now.utc, "reloaded", NULL);
+    return RESULT_OK;
+
+failed:
+    if (consents != NULL && engine->population.table != consents)
+        consent_table_destroy(consents);
+    if (config != NULL)
+        config_release(config);
+    log_reload(engine, now.utc, "reload_refused", fault->text);
+    return RESULT_FAULT;
+}

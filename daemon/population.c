@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT
+ * population.c - see population.h. */
+#include "daemon/population.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void population_init(struct population *population)
+{
+    *population = (struct population){0};
+}
+
+void population_deinit(struct population *population)
+{
+    if (population->table != NULL)
+        consent_table_destroy(population->table);
+    free(population->row_of_number);
+    free(population->number_of_row);
+    population_init(population);
+}
+
+enum result population_adopt(struct population *population, struct consent_table *table,
+                             const uint32_t *numbers, uint32_t number_max, struct fault *fault)
+{
+    uint32_t count = consent_table_count(table);
+    uint32_t *row_of_number = malloc(((size_t)number_max + 1) * sizeof *row_of_number);
+    uint32_t *number_of_row = malloc(((size_t)count + 1) * sizeof *number_of_row);
+
+    if (row_of_number == NULL || number_of_row == NULL) {
+        free(row_of_number);
+        free(number_of_row);
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory for %u consents", count);
+    }
+    memset(row_of_number, 0xFF, ((size_t)number_max + 1) * sizeof *row_of_number);
+    for (uint32_t row = 0; row < count; row++) {
+        REQUIRE(numbers[row] >= 1 && numbers[row] <= number_max);
+        number_of_row[row] = numbers[row];
+        row_of_number[numbers[row]] = row;
+    }
+    if (population->table != NULL && population->table != table)
+        consent_table_destroy(population->table);
+    free(population->row_of_number);
+    free(population->number_of_row);
+    *population = (struct population){table, row_of_number, number_of_row, number_max};
+    return RESULT_OK;
+}
+
+uint32_t population_row(const struct population *population, uint32_t number)
+{
+    if (number == 0 || number > population->number_max)
+        return UINT32_MAX;
+    return population->row_of_number[number];
+}
+
+bool population_get(const struct population *population, uint32_t number, struct consent_view *view)
+{
+    uint32_t row = population_row(population, number);
+
+    if (row == UINT32_MAX)
+        return false;
+    consent_table_get(population->table, row, view);
+    return true;
+}
+
+uint32_t population_find(const struct population *population, const struct config *config,
+                         const char *consent)
+{
+    const char *slash = strchr(consent, '/');
+    char name[256];
+    uint32_t provider;
+    uint32_t row;
+
+    if (slash == NULL || (size_t)(slash - consent) >= sizeof name || population->table == NULL)
+        return 0;
+    memcpy(name, consent, (size_t)(slash - consent));
+    name[slash - consent] = '\0';
+    provider = config_find_provider(config, name);
+    if (provider == UINT32_MAX)
+        return 0;
+    row = consent_table_find(population->table, provider, slash + 1);
+    return row == UINT32_MAX ? 0 : population->number_of_row[row];
+}
