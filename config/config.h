@@ -19,6 +19,8 @@
 #include "scheduler/settings.h"
 
 struct consent_table;
+struct inline_consents;
+struct yaml_node;
 
 struct config_provider {
     const char *name;
@@ -69,7 +71,9 @@ struct config {
     struct arena arena;
     uint32_t references;
     const char *root_path; /* absolute */
-    char digest[65];       /* SHA-256 over the canonical form, lower-case hex */
+    /* Tells configurations apart: 128 bits of hash over the canonical form, lower-case hex. Finds
+     * changes; it is no protection against a person who makes two texts collide. */
+    char digest[33];
 
     struct {
         const char *database;
@@ -102,6 +106,9 @@ struct config {
     struct schedule_settings *schedule_settings;
     uint32_t schedule_count;
 
+    const struct yaml_node *tree;            /* canonical, defaults included: for config_print */
+    struct inline_consents *inline_consents; /* config_consents.h */
+
     struct consent_source *sources;
     uint32_t source_count;
     uint32_t inline_consent_count;
@@ -117,12 +124,19 @@ struct config_options {
 };
 
 /* Load `path` with its includes and, into `*consents` (may be NULL: not wanted), all consents of
- * all sources: inline, CSV, SQLite. Answers NULL after at least one error in `diagnostics`;
- * warnings alone do not stop it. */
+ * all sources: inline, CSV, SQLite. Not wanted, only the inline ones are checked. Answers NULL
+ * after at least one error in `diagnostics`; warnings alone do not stop it. */
 struct config *config_load(const char *path, const struct config_options *options,
                            struct consent_table **consents, struct diagnostics *diagnostics);
 struct config *config_retain(struct config *config);
 void config_release(struct config *config);
+
+/* The effective configuration as YAML that reads back to the same digest: keys in order, defaults
+ * included, secrets as references, inline consents by provider and id. `with_origin` adds where
+ * each value comes from as a comment. `consents` (may be NULL) adds how many consents each source
+ * gave, as comments. Cut when memory runs out (`out->is_cut`). */
+void config_print(const struct config *config, bool with_origin,
+                  const struct consent_table *consents, struct text *out);
 
 /* Index of a name, or UINT32_MAX. */
 uint32_t config_find_provider(const struct config *config, const char *name);

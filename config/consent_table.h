@@ -55,4 +55,31 @@ const struct schedule_set *consent_table_schedule_sets(const struct consent_tabl
 uint32_t consent_table_source_count(const struct consent_table *table, uint32_t source);
 void consent_table_destroy(struct consent_table *table);
 
+/* Read all sources of `config` anew: `consents:` as it is in the configuration, CSV, SQLite.
+ * `options` as for config_load (may be NULL). RESULT_FAULT leaves `*out` alone; then
+ * `fault->code` is FAULT_UNAVAILABLE where a source cannot be read at all, FAULT_DATA where a
+ * row is wrong; all errors are in `diagnostics`, the first is in `fault`. May run on any thread:
+ * the configuration is only read. */
+MUST_CHECK enum result consent_table_load(const struct config *config,
+                                          const struct config_options *options,
+                                          struct consent_table **out,
+                                          struct diagnostics *diagnostics, struct fault *fault);
+
+/* What the shrink guard found. */
+struct consent_shrink {
+    uint32_t source; /* index in config->sources */
+    uint32_t before; /* consents it had */
+    uint32_t lost;   /* of these, no longer anywhere in the new table */
+    int allowed_percent;
+};
+
+/* Has one of the sources of `old`, which `config` still names, lost more of its consents in `new`
+ * than it may? Consents that moved to another source are not lost; `consents:` and sources taken
+ * out of the configuration are edits of a person and not looked at. */
+bool consent_table_shrink(const struct consent_table *old, const struct consent_table *new,
+                          const struct config *config, struct consent_shrink *shrink);
+
+/* Bytes of memory that the table takes. */
+size_t consent_table_bytes(const struct consent_table *table);
+
 #endif
