@@ -12,7 +12,7 @@ static const char usage[] =
     "usage: refreshd sandbox [--listen ADDR:PORT] [--seed N] [--scenario FILE]\n"
     "                        [--format text|json]\n"
     "\n"
-    "Play the provider APIs finqware, bud-v1 and bud-v2 on one port until SIGTERM or SIGINT.\n"
+    "Play the built-in provider APIs on one port until SIGTERM or SIGINT.\n"
     "Prints one JSON line with the addresses once it listens, in either format.\n"
     "\n"
     "  --listen ADDR:PORT  IPv4 address and port (default 127.0.0.1:9420; port 0: a free one)\n"
@@ -25,12 +25,10 @@ enum { OPTION_LISTEN = 256, OPTION_SEED, OPTION_SCENARIO };
 
 static void print_ready(void *context, const struct sandbox *sandbox)
 {
-    const char *address = sandbox_address(sandbox);
+    char line[SANDBOX_READY_LINE_SIZE];
 
     (void)context;
-    printf("{\"listen\":\"%s\",\"finqware\":\"http://%s/finqware\",\"bud\":\"http://%s/bud\","
-           "\"stats\":\"http://%s/sandbox/v1/stats\"}\n",
-           address, address, address, address);
+    puts(sandbox_ready_line(sandbox, line));
     (void)fflush(stdout);
 }
 

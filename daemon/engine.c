@@ -201,25 +201,26 @@ enum result engine_create(const struct engine_options *options, struct engine **
 /* Everything that was committed reaches reporting before we say that it is over. */
 static void close_reporting(struct engine *engine)
 {
-    int64_t delivered;
+    int64_t delivered = engine->delivered;
     int64_t last = 0;
     struct fault fault;
 
-    if (engine->store == NULL || engine->reporting == NULL ||
-        outbox_position(engine->store, &delivered, &last, &fault) != RESULT_OK) {
-        (void)reporting_stop(engine->reporting, 0, 0);
-    } else if (reporting_stop(engine->reporting, last, REPORTING_WAIT_MS)) {
-        if (last > delivered && outbox_delivered(engine->store, last, &fault) != RESULT_OK)
-            log_fault(engine->log, clock_now().utc, LOG_WARNING, "outbox_trouble", &fault);
-    } else {
+    if (engine->summary != NULL)
+        summary_log_close(engine->summary, clock_now().utc);
+    if (engine->reporting == NULL)
+        return;
+    if (outbox_position(engine->store, &delivered, &last, &fault) != RESULT_OK)
+        last = INT64_MAX;
+    if (!reporting_stop(engine->reporting, last, REPORTING_WAIT_MS, &delivered)) {
         log_begin(engine->log, clock_now().utc, LOG_WARNING, "reporting_behind");
         log_text(engine->log, "error",
                  "the reporting database could not take all facts; they stay in the state "
                  "database and are delivered at the next start");
         log_end(engine->log);
     }
-    if (engine->summary != NULL)
-        summary_log_close(engine->summary, clock_now().utc);
+    if (delivered > engine->delivered &&
+        outbox_delivered(engine->store, delivered, &fault) != RESULT_OK)
+        log_fault(engine->log, clock_now().utc, LOG_WARNING, "outbox_trouble", &fault);
 }
 
 /* The past of every consent goes back into its row, so that the next start has nothing to redo. */
