@@ -4,6 +4,7 @@
 
 #include <event2/event.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -240,6 +241,17 @@ uint16_t sandbox_port(const struct sandbox *sandbox)
 const char *sandbox_address(const struct sandbox *sandbox)
 {
     return sandbox_http_address(sandbox->http);
+}
+
+char *sandbox_ready_line(const struct sandbox *sandbox, char line[SANDBOX_READY_LINE_SIZE])
+{
+    const char *address = sandbox_address(sandbox);
+
+    (void)snprintf(line, SANDBOX_READY_LINE_SIZE,
+                   "{\"listen\":\"%s\",\"finqware\":\"http://%s/finqware\","
+                   "\"bud\":\"http://%s/bud\",\"stats\":\"http://%s/sandbox/v1/stats\"}",
+                   address, address, address, address);
+    return line;
 }
 
 enum result sandbox_main(const struct sandbox_options *options,

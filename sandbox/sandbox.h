@@ -37,6 +37,11 @@ uint16_t sandbox_port(const struct sandbox *sandbox);
 /* "127.0.0.1:9420" as bound. */
 const char *sandbox_address(const struct sandbox *sandbox);
 
+#define SANDBOX_READY_LINE_SIZE 320
+/* One JSON object without a newline: {"listen": ADDRESS, "finqware": URL, "bud": URL, "stats":
+ * URL}. Returns `line`. */
+char *sandbox_ready_line(const struct sandbox *sandbox, char line[SANDBOX_READY_LINE_SIZE]);
+
 /* Create, tell `ready` (may be NULL), run, destroy. */
 enum result sandbox_main(const struct sandbox_options *options,
                          void (*ready)(void *context, const struct sandbox *sandbox), void *context,
