@@ -2,10 +2,9 @@
  *
  * state_lock.h - one holder per state database: only it writes, checkpoints and sends.
  *
- * Layer: state. The lock is an open-file-description lock on DATABASE.lock: it ends with the
- *        process, however that ends, and a child that only inherited the descriptor by fork+exec
- *        does not have it (close on exec). The file itself stays; its text (pid and command) is
- *        for people.
+ * Layer: state. The lock is on the open file description of DATABASE.lock: it ends with the
+ * process, however that ends, and no child has it after exec. The file stays; its text (pid and
+ *        command) is for people.
  */
 #ifndef REFRESHD_STATE_STATE_LOCK_H
 #define REFRESHD_STATE_STATE_LOCK_H

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT
+ * state_config.c - what the configuration says, as rows that the views can join. */
+#include "state/state_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SLOTS_AHEAD 32
+
+static enum result write_provider(struct state_store *store, sqlite3_stmt *upsert, uint32_t index,
+                                  int64_t *number, struct fault *fault)
+{
+    const struct provider_settings *settings = &store->config->provider_settings[index];
+    bool found = false;
+
+    state_bind_text(upsert, 1, store->config->providers[index].name);
+    (void)sqlite3_bind_int64(upsert, 2, settings->quota.count);
+    (void)sqlite3_bind_int64(upsert, 3, settings->quota.window_ms);
+    (void)sqlite3_bind_int64(upsert, 4, settings->cooldown.after_accept_ms);
+    (void)sqlite3_bind_int64(upsert, 5, settings->cooldown.after_success_ms);
+    (void)sqlite3_bind_int64(upsert, 6, settings->cooldown.after_failure_ms);
+    if (state_sql_step(store->db, upsert, &found, "write a provider", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    REQUIRE(found);
+    *number = sqlite3_column_int64(upsert, 0);
+    (void)sqlite3_reset(upsert);
+    return RESULT_OK;
+}
+
+static enum result write_providers(struct state_store *store, int64_t *numbers, struct utc_time now,
+                                   struct fault *fault)
+{
+    static const char sql[] =
+        "INSERT INTO provider (name, quota_count, quota_window_ms, cooldown_accept_ms,"
+        " cooldown_success_ms, cooldown_failure_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+        " ON CONFLICT (name) DO UPDATE SET quota_count = excluded.quota_count,"
+        " quota_window_ms = excluded.quota_window_ms,"
+        " cooldown_accept_ms = excluded.cooldown_accept_ms,"
+        " cooldown_success_ms = excluded.cooldown_success_ms,"
+        " cooldown_failure_ms = excluded.cooldown_failure_ms, removed_ms = NULL"
+        " RETURNING provider_no";
+    sqlite3_stmt *statement = NULL;
+    enum result result = RESULT_FAULT;
+
+    if (state_sql_prepare(store->db, "UPDATE provider SET removed_ms = ?1 WHERE removed_ms IS NULL",
+                          &statement, "write the providers", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    state_bind_time(statement, 1, now);
+    if (state_sql_run(store, statement, "write the providers", fault) != RESULT_OK)
+        goto out;
+    sqlite3_finalize(statement);
+    statement = NULL;
+    if (state_sql_prepare(store->db, sql, &statement, "write the providers", fault) != RESULT_OK)
+        goto out;
+    for (uint32_t i = 0; i < store->config->provider_count; i++)
+        if (write_provider(store, statement, i, &numbers[i], fault) != RESULT_OK)
+            goto out;
+    result = RESULT_OK;
+out:
+    sqlite3_finalize(statement);
+    return result;
+}
+
+enum result state_slots_write(struct state_store *store, uint32_t index, struct utc_time accounted,
+                              struct fault *fault)
+{
+    const struct calendar *calendar = &store->config->schedule_settings[index].calendar;
+    sqlite3_stmt *clear = state_sql_statement(store, STATEMENT_SLOT_CLEAR, fault);
+    sqlite3_stmt *insert = state_sql_statement(store, STATEMENT_SLOT, fault);
+    struct calendar_firing firing = {.found = true, .at = accounted};
+
+    if (clear == NULL || insert == NULL)
+        return RESULT_FAULT;
+    (void)sqlite3_bind_int64(clear, 1, store->schedule_nos[index]);
+    if (state_sql_run(store, clear, "write the coming slots", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    /* The accounted one first: its spread may still be going on. */
+    for (int i = 0; i <= SLOTS_AHEAD && firing.found; i++) {
+        (void)sqlite3_bind_int64(insert, 1, store->schedule_nos[index]);
+        (void)sqlite3_bind_int64(insert, 2, firing.at.ms);
+        if (state_sql_run(store, insert, "write the coming slots", fault) != RESULT_OK)
+            return RESULT_FAULT;
+        firing = calendar_next(calendar, firing.at);
+    }
+    return RESULT_OK;
+}
+
+/* The slot whose spread may still be going on at `now`: the latest firing up to what is accounted
+ * for, which need not be a firing itself. */
+static struct utc_time slot_before(const struct calendar *calendar, struct utc_time accounted,
+                                   int64_t spread_ms)
+{
+    struct utc_time from = utc_add_ms(accounted, -spread_ms - 1);
+    struct calendar_firing firing = calendar_latest(calendar, from, accounted);
+
+    return firing.found ? firing.at : accounted;
+}
+
+static enum result write_schedule(struct state_store *store, sqlite3_stmt *upsert, uint32_t index,
+                                  struct utc_time now, struct fault *fault)
+{
+    const struct config_schedule *schedule = &store->config->schedules[index];
+    const struct schedule_settings *settings = &store->config->schedule_settings[index];
+    bool found = false;
+    struct utc_time accounted;
+
+    state_bind_text(upsert, 1, schedule->name);
+    state_bind_text(upsert, 2, schedule->cron);
+    state_bind_text(upsert, 3, schedule->timezone);
+    (void)sqlite3_bind_int64(upsert, 4, settings->spread_ms);
+    (void)sqlite3_bind_int64(
+        upsert, 5, (int64_t)(hash_bytes(schedule->name, strlen(schedule->name), 0) >> 32));
+    (void)sqlite3_bind_int64(upsert, 6, (int64_t)settings->revision);
+    (void)sqlite3_bind_int64(upsert, 7, now.ms);
+    if (state_sql_step(store->db, upsert, &found, "write a schedule", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    REQUIRE(found);
+    store->schedule_nos[index] = sqlite3_column_int64(upsert, 0);
+    accounted.ms = sqlite3_column_int64(upsert, 1);
+    (void)sqlite3_reset(upsert);
+    return state_slots_write(
+        store, index, slot_before(&settings->calendar, accounted, settings->spread_ms), fault);
+}
+
+/* Schedules that the configuration does not name any more. */
+static enum result retire_schedules(struct state_store *store, struct utc_time now,
+                                    struct fault *fault)
+{
+    static const char sql[] = "UPDATE schedule SET removed_ms = ?1 WHERE removed_ms IS NULL"
+                              " AND schedule_no NOT IN (SELECT schedule_no FROM temp.kept)";
+    sqlite3_stmt *statement = NULL;
+    enum result result = RESULT_FAULT;
+
+    if (state_sql_execute(store->db,
+                          "CREATE TEMP TABLE IF NOT EXISTS kept (schedule_no INTEGER PRIMARY KEY);"
+                          "DELETE FROM temp.kept",
+                          "write the schedules", fault) != RESULT_OK ||
+        state_sql_prepare(store->db, "INSERT INTO temp.kept VALUES (?1)", &statement,
+                          "write the schedules", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    for (uint32_t i = 0; i < store->config->schedule_count; i++) {
+        (void)sqlite3_bind_int64(statement, 1, store->schedule_nos[i]);
+        if (state_sql_run(store, statement, "write the schedules", fault) != RESULT_OK)
+            goto out;
+    }
+    sqlite3_finalize(statement);
+    statement = NULL;
+    if (state_sql_prepare(store->db, sql, &statement, "write the schedules", fault) != RESULT_OK)
+        goto out;
+    state_bind_time(statement, 1, now);
+    if (state_sql_run(store, statement, "write the schedules", fault) != RESULT_OK ||
+        state_sql_execute(store->db,
+                          "DELETE FROM schedule_slot WHERE schedule_no NOT IN"
+                          " (SELECT schedule_no FROM temp.kept)",
+                          "write the schedules", fault) != RESULT_OK)
+        goto out;
+    result = RESULT_OK;
+out:
+    sqlite3_finalize(statement);
+    return result;
+}
+
+static enum result write_schedules(struct state_store *store, struct utc_time now,
+                                   struct fault *fault)
+{
+    static const char sql[] =
+        "INSERT INTO schedule (name, cron, timezone, spread_ms, phase, revision, accounted_ms)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+        " ON CONFLICT (name) DO UPDATE SET cron = excluded.cron, timezone = excluded.timezone,"
+        " spread_ms = excluded.spread_ms,"
+        " accounted_ms = CASE WHEN revision = excluded.revision AND removed_ms IS NULL"
+        " THEN accounted_ms ELSE excluded.accounted_ms END,"
+        " revision = excluded.revision, removed_ms = NULL RETURNING schedule_no, accounted_ms";
+    sqlite3_stmt *statement = NULL;
+    enum result result = RESULT_FAULT;
+
+    if (state_sql_prepare(store->db, sql, &statement, "write the schedules", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    for (uint32_t i = 0; i < store->config->schedule_count; i++)
+        if (write_schedule(store, statement, i, now, fault) != RESULT_OK)
+            goto out;
+    result = retire_schedules(store, now, fault);
+out:
+    sqlite3_finalize(statement);
+    return result;
+}
+
+static enum result write_digest(struct state_store *store, struct fault *fault)
+{
+    sqlite3_stmt *statement = NULL;
+    enum result result;
+
+    if (state_sql_prepare(store->db, "UPDATE meta SET config_digest = ?1", &statement,
+                          "write the configuration's digest", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    state_bind_text(statement, 1, store->config->digest);
+    result = state_sql_run(store, statement, "write the configuration's digest", fault);
+    sqlite3_finalize(statement);
+    return result;
+}
+
+enum result state_store_set_config(struct state_store *store, const struct config *config,
+                                   struct utc_time now, struct fault *fault)
+{
+    const struct config *old_config = store->config;
+    int64_t *old_providers = store->provider_nos;
+    int64_t *old_schedules = store->schedule_nos;
+    int64_t *providers = calloc(config->provider_count + 1, sizeof *providers);
+    int64_t *schedules = calloc(config->schedule_count + 1, sizeof *schedules);
+
+    if (providers == NULL || schedules == NULL) {
+        free(providers);
+        free(schedules);
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+    }
+    store->config = config;
+    store->provider_nos = providers;
+    store->schedule_nos = schedules;
+    if (state_sql_begin(store, fault) != RESULT_OK)
+        goto undo;
+    if (write_providers(store, providers, now, fault) != RESULT_OK ||
+        write_schedules(store, now, fault) != RESULT_OK ||
+        write_digest(store, fault) != RESULT_OK) {
+        state_sql_rollback(store);
+        goto undo;
+    }
+    if (state_sql_commit(store, fault) != RESULT_OK)
+        goto undo;
+    store->retain_jobs_ms = config->state.retain_jobs_ms;
+    store->retain_attempts_ms = config->state.retain_attempts_ms;
+    free(old_providers);
+    free(old_schedules);
+    return RESULT_OK;
+undo:
+    store->config = old_config;
+    store->provider_nos = old_providers;
+    store->schedule_nos = old_schedules;
+    free(providers);
+    free(schedules);
+    return RESULT_FAULT;
+}

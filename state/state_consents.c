@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: MIT
+ * state_consents.c - the population as rows: numbers for new consents, history for gone ones. */
+#include "state/state_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* From here on a first load builds the index afterwards: sorting once is cheaper than a million
+ * walks down a growing tree. */
+#define BULK_ROWS 10000
+/* Consents named by one row of the ledger: what outbox_read hands over at a time. */
+#define LEDGER_CONSENTS 500
+#define SET_NAMES_BYTES (SCHEDULES_PER_CONSENT_MAX * MANIFEST_NAME_BYTES)
+
+/* What changed about a row that is there. */
+struct change {
+    uint32_t number;
+    uint32_t row;         /* in the table; UINT32_MAX: gone */
+    bool ends_membership; /* of old_set_no, since old_since */
+    bool begins_membership;
+    bool releases; /* a held consent whose dates changed while nobody was looking */
+    int64_t old_set_no;
+    int64_t old_since;
+};
+
+struct sync {
+    struct state_store *store;
+    const struct config *config;
+    const struct consent_table *table;
+    struct utc_time now;
+    uint32_t *numbers; /* by row; 0: new */
+    uint32_t row_count;
+    int64_t *institution_nos;
+    uint32_t institution_count;
+    int64_t *set_nos;
+    uint32_t set_count;
+    struct change *changes;
+    size_t change_count;
+    size_t change_capacity;
+    uint32_t number_max;
+    struct consent_view view;
+};
+
+/* ---- institutions and schedule sets ---- */
+
+static enum result sync_institutions(struct sync *sync, struct fault *fault)
+{
+    static const char sql[] = "INSERT INTO institution (provider_no, name) VALUES (?1, ?2)"
+                              " ON CONFLICT (provider_no, name) DO UPDATE SET name = name"
+                              " RETURNING institution_no";
+    const struct institution_settings *institutions =
+        consent_table_institutions(sync->table, &sync->institution_count);
+    sqlite3_stmt *statement = NULL;
+    enum result result = RESULT_FAULT;
+    bool found = false;
+
+    sync->institution_nos = calloc(sync->institution_count + 1, sizeof *sync->institution_nos);
+    if (sync->institution_nos == NULL)
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+    if (state_sql_prepare(sync->store->db, sql, &statement, "write the institutions", fault) !=
+        RESULT_OK)
+        return RESULT_FAULT;
+    for (uint32_t i = 0; i < sync->institution_count; i++) {
+        (void)sqlite3_bind_int64(statement, 1, sync->store->provider_nos[institutions[i].provider]);
+        state_bind_text(statement, 2, institutions[i].name);
+        if (state_sql_step(sync->store->db, statement, &found, "write the institutions", fault) !=
+            RESULT_OK)
+            goto out;
+        REQUIRE(found);
+        sync->institution_nos[i] = sqlite3_column_int64(statement, 0);
+        (void)sqlite3_reset(statement);
+    }
+    result = RESULT_OK;
+out:
+    sqlite3_finalize(statement);
+    return result;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void set_names(const struct sync *sync, const struct schedule_set *set, char *names,
+                      size_t size)
+{
+    const char *sorted[SCHEDULES_PER_CONSENT_MAX] = {0};
+    size_t length = 0;
+
+    for (int i = 0; i < set->count; i++)
+        sorted[i] = sync->config->schedules[set->schedules[i]].name;
+    qsort(sorted, set->count, sizeof *sorted, compare_names);
+    names[0] = '\0';
+    for (int i = 0; i < set->count && length < size; i++)
+        length +=
+            (size_t)snprintf(names + length, size - length, "%s%s", i == 0 ? "" : " ", sorted[i]);
+}
+
+static enum result sync_one_set(struct sync *sync, const struct schedule_set *set,
+                                sqlite3_stmt *upsert, sqlite3_stmt *member, int64_t *set_no,
+                                struct fault *fault)
+{
+    char names[SET_NAMES_BYTES];
+    bool found = false;
+
+    set_names(sync, set, names, sizeof names);
+    state_bind_text(upsert, 1, names);
+    if (state_sql_step(sync->store->db, upsert, &found, "write a schedule set", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    REQUIRE(found);
+    *set_no = sqlite3_column_int64(upsert, 0);
+    (void)sqlite3_reset(upsert);
+    for (int i = 0; i < set->count; i++) {
+        (void)sqlite3_bind_int64(member, 1, *set_no);
+        (void)sqlite3_bind_int64(member, 2, sync->store->schedule_nos[set->schedules[i]]);
+        if (state_sql_run(sync->store, member, "write a schedule set", fault) != RESULT_OK)
+            return RESULT_FAULT;
+    }
+    return RESULT_OK;
+}
+
+static enum result sync_sets(struct sync *sync, struct fault *fault)
+{
+    const struct schedule_set *sets = consent_table_schedule_sets(sync->table, &sync->set_count);
+    sqlite3_stmt *upsert = NULL;
+    sqlite3_stmt *member = NULL;
+    enum result result = RESULT_FAULT;
+
+    sync->set_nos = calloc(sync->set_count + 1, sizeof *sync->set_nos);
+    if (sync->set_nos == NULL)
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+    if (state_sql_prepare(sync->store->db,
+                          "INSERT INTO schedule_set (names) VALUES (?1)"
+                          " ON CONFLICT (names) DO UPDATE SET names = names RETURNING set_no",
+                          &upsert, "write the schedule sets", fault) != RESULT_OK ||
+        state_sql_prepare(sync->store->db,
+                          "INSERT OR IGNORE INTO schedule_set_member VALUES (?1, ?2)", &member,
+                          "write the schedule sets", fault) != RESULT_OK)
+        goto out;
+    for (uint32_t i = 0; i < sync->set_count; i++)
+        if (sync_one_set(sync, &sets[i], upsert, member, &sync->set_nos[i], fault) != RESULT_OK)
+            goto out;
+    result = RESULT_OK;
+out:
+    sqlite3_finalize(upsert);
+    sqlite3_finalize(member);
+    return result;
+}
+
+/* ---- what is there already ---- */
+
+/* Columns of the scan. */
+enum {
+    HAS_NO,
+    HAS_CONSENT,
+    HAS_PROVIDER,
+    HAS_INSTITUTION,
+    HAS_SET,
+    HAS_MODE,
+    HAS_PRIORITY,
+    HAS_CUSTOMER,
+    HAS_OWN_ID,
+    HAS_EXPIRES,
+    HAS_AUTHORIZED,
+    HAS_TAGS,
+    HAS_SINCE,
+    HAS_REMOVED,
+    HAS_HELD
+};
+static const char scan_sql[] =
+    "SELECT consent_no, consent, provider_no, institution_no, set_no, mode, priority, customer,"
+    " customer_is_own_id, expires_ms, authorized_ms, tags, since_run_no, removed_ms, held_ms"
+    " FROM consent ORDER BY consent_no";
+
+static bool same_text(sqlite3_stmt *scan, int column, const char *text)
+{
+    const char *there = state_column_text(scan, column);
+
+    return strcmp(there == NULL ? "" : there, text) == 0;
+}
+
+static int64_t priority_value(const struct consent_view *view)
+{
+    return view->settings.priority == PRIORITY_FROM_SCHEDULE ? -1 : view->settings.priority;
+}
+
+static bool same_dates(sqlite3_stmt *scan, const struct consent_view *view)
+{
+    return state_column_time(scan, HAS_EXPIRES, UTC_NEVER).ms == view->settings.expires.ms &&
+           state_column_time(scan, HAS_AUTHORIZED, UTC_NONE).ms == view->settings.authorized_at.ms;
+}
+
+static bool same_row(const struct sync *sync, sqlite3_stmt *scan, const struct consent_view *view)
+{
+    int64_t priority = sqlite3_column_type(scan, HAS_PRIORITY) == SQLITE_NULL
+                           ? -1
+                           : sqlite3_column_int64(scan, HAS_PRIORITY);
+
+    return sqlite3_column_type(scan, HAS_REMOVED) == SQLITE_NULL &&
+           sqlite3_column_int64(scan, HAS_INSTITUTION) ==
+               sync->institution_nos[view->institution] &&
+           sqlite3_column_int64(scan, HAS_SET) == sync->set_nos[view->settings.schedule_set] &&
+           sqlite3_column_int(scan, HAS_MODE) == view->settings.mode &&
+           priority == priority_value(view) && same_dates(scan, view) &&
+           (sqlite3_column_int(scan, HAS_OWN_ID) != 0) == view->customer_is_own_id &&
+           same_text(scan, HAS_CUSTOMER, view->customer) && same_text(scan, HAS_TAGS, view->tags);
+}
+
+static enum result add_change(struct sync *sync, const struct change *change, struct fault *fault)
+{
+    if (sync->change_count == sync->change_capacity) {
+        size_t capacity = sync->change_capacity * 2 + 256;
+        struct change *grown = realloc(sync->changes, capacity * sizeof *grown);
+
+        if (grown == NULL)
+            return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+        sync->changes = grown;
+        sync->change_capacity = capacity;
+    }
+    sync->changes[sync->change_count++] = *change;
+    return RESULT_OK;
+}
+
+/* Index of the provider of a row, or UINT32_MAX when it is not configured any more. */
+static uint32_t provider_index(const struct sync *sync, int64_t provider_no)
+{
+    for (uint32_t i = 0; i < sync->config->provider_count; i++)
+        if (sync->store->provider_nos[i] == provider_no)
+            return i;
+    return UINT32_MAX;
+}
+
+static enum result scan_row(struct sync *sync, sqlite3_stmt *scan, struct fault *fault)
+{
+    const char *consent = state_column_text(scan, HAS_CONSENT);
+    uint32_t provider = provider_index(sync, sqlite3_column_int64(scan, HAS_PROVIDER));
+    bool was_there = sqlite3_column_type(scan, HAS_REMOVED) == SQLITE_NULL;
+    bool was_member = was_there && sqlite3_column_int(scan, HAS_MODE) != MODE_OFF;
+    struct change change = {.number = (uint32_t)sqlite3_column_int64(scan, HAS_NO),
+                            .row = UINT32_MAX,
+                            .old_set_no = sqlite3_column_int64(scan, HAS_SET),
+                            .old_since = sqlite3_column_int64(scan, HAS_SINCE)};
+    bool is_member;
+
+    if (provider != UINT32_MAX)
+        change.row = consent_table_find(sync->table, provider, strchr(consent, '/') + 1);
+    if (change.row == UINT32_MAX) {
+        if (!was_there)
+            return RESULT_OK;
+        change.ends_membership = was_member;
+        return add_change(sync, &change, fault);
+    }
+    sync->numbers[change.row] = change.number;
+    consent_table_get(sync->table, change.row, &sync->view);
+    if (same_row(sync, scan, &sync->view))
+        return RESULT_OK;
+    is_member = sync->view.settings.mode != MODE_OFF;
+    if (was_member != is_member ||
+        change.old_set_no != sync->set_nos[sync->view.settings.schedule_set]) {
+        change.ends_membership = was_member;
+        change.begins_membership = true;
+    }
+    change.releases = !sync->store->is_recovered &&
+                      sqlite3_column_type(scan, HAS_HELD) != SQLITE_NULL &&
+                      !same_dates(scan, &sync->view);
+    return add_change(sync, &change, fault);
+}
+
+static enum result scan_rows(struct sync *sync, struct fault *fault)
+{
+    sqlite3_stmt *scan = NULL;
+    enum result result = RESULT_FAULT;
+    bool found = true;
+
+    if (state_sql_prepare(sync->store->db, scan_sql, &scan, "read the consents", fault) !=
+        RESULT_OK)
+        return RESULT_FAULT;
+    for (;;) {
+        if (state_sql_step(sync->store->db, scan, &found, "read the consents", fault) != RESULT_OK)
+            goto out;
+        if (!found)
+            break;
+        if (scan_row(sync, scan, fault) != RESULT_OK)
+            goto out;
+    }
+    result = RESULT_OK;
+out:
+    sqlite3_finalize(scan);
+    return result;
+}
+
+/* ---- writing ---- */
+
+static void bind_consent(const struct sync *sync, sqlite3_stmt *statement, uint32_t number,
+                         const struct consent_view *view)
+{
+    (void)sqlite3_bind_int64(statement, 1, number);
+    (void)sqlite3_bind_int64(statement, 2, sync->institution_nos[view->institution]);
+    (void)sqlite3_bind_int64(statement, 3, sync->set_nos[view->settings.schedule_set]);
+    (void)sqlite3_bind_int(statement, 4, view->settings.mode);
+    if (view->settings.priority == PRIORITY_FROM_SCHEDULE)
+        (void)sqlite3_bind_null(statement, 5);
+    else
+        (void)sqlite3_bind_int(statement, 5, view->settings.priority);
+    state_bind_text(statement, 6, view->customer[0] == '\0' ? NULL : view->customer);
+    (void)sqlite3_bind_int(statement, 7, view->customer_is_own_id ? 1 : 0);
+    state_bind_time(statement, 8, view->settings.expires);
+    state_bind_time(statement, 9, view->settings.authorized_at);
+    state_bind_text(statement, 10, view->tags[0] == '\0' ? NULL : view->tags);
+}
+
+static enum result insert_row(struct sync *sync, sqlite3_stmt *insert, uint32_t row,
+                              struct fault *fault)
+{
+    struct consent_view *view = &sync->view;
+    char name[CONSENT_NAME_BYTES];
+    int length;
+
+    consent_table_get(sync->table, row, view);
+    length = snprintf(name, sizeof name, "%s/%s", sync->config->providers[view->provider].name,
+                      view->id);
+    sync->numbers[row] = ++sync->number_max;
+    bind_consent(sync, insert, sync->numbers[row], view);
+    (void)sqlite3_bind_text(insert, 11, name, length, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(insert, 12, sync->store->provider_nos[view->provider]);
+    (void)sqlite3_bind_int64(insert, 13, (int64_t)(view->settings.hash >> 32));
+    (void)sqlite3_bind_int64(insert, 14, sync->store->last_run_no);
+    return state_sql_run(sync->store, insert, "write a consent", fault);
+}
+
+/* New rows get the numbers after the last one, in the table's order. */
+static enum result insert_rows(struct sync *sync, bool is_bulk, struct fault *fault)
+{
+    static const char sql[] =
+        "INSERT INTO consent (consent_no, institution_no, set_no, mode, priority, customer,"
+        " customer_is_own_id, expires_ms, authorized_ms, tags, consent, provider_no, phase,"
+        " since_run_no) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+    uint32_t first = sync->number_max + 1;
+    sqlite3_stmt *insert = NULL;
+    enum result result = RESULT_FAULT;
+
+    if (is_bulk && state_sql_execute(sync->store->db, "DROP INDEX consent_by_name",
+                                     "write the consents", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    if (state_sql_prepare(sync->store->db, sql, &insert, "write the consents", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    for (uint32_t row = 0; row < sync->row_count; row++)
+        if (sync->numbers[row] == 0 && insert_row(sync, insert, row, fault) != RESULT_OK)
+            goto out;
+    for (uint32_t number = first; number <= sync->number_max; number += LEDGER_CONSENTS) {
+        uint32_t last = number + LEDGER_CONSENTS - 1;
+
+        if (last > sync->number_max)
+            last = sync->number_max;
+        if (state_commit_ledger(sync->store, LEDGER_CONSENT, number, last, fault) != RESULT_OK)
+            goto out;
+    }
+    if (is_bulk && state_sql_execute(sync->store->db,
+                                     "CREATE UNIQUE INDEX consent_by_name ON consent (consent)",
+                                     "write the consents", fault) != RESULT_OK)
+        goto out;
+    result = RESULT_OK;
+out:
+    sqlite3_finalize(insert);
+    return result;
+}
+
+struct change_statements {
+    sqlite3_stmt *update;
+    sqlite3_stmt *remove;
+    sqlite3_stmt *since;
+    sqlite3_stmt *past;
+};
+
+static enum result write_change(struct sync *sync, const struct change *change,
+                                const struct change_statements *statements, struct fault *fault)
+{
+    struct state_store *store = sync->store;
+
+    if (change->ends_membership && change->old_since < store->last_run_no) {
+        (void)sqlite3_bind_int64(statements->past, 1, change->number);
+        (void)sqlite3_bind_int64(statements->past, 2, change->old_set_no);
+        (void)sqlite3_bind_int64(statements->past, 3, change->old_since);
+        (void)sqlite3_bind_int64(statements->past, 4, store->last_run_no);
+        if (state_sql_run(store, statements->past, "write a consent", fault) != RESULT_OK)
+            return RESULT_FAULT;
+    }
+    if (change->row == UINT32_MAX) {
+        (void)sqlite3_bind_int64(statements->remove, 1, change->number);
+        state_bind_time(statements->remove, 2, sync->now);
+        if (state_sql_run(store, statements->remove, "remove a consent", fault) != RESULT_OK)
+            return RESULT_FAULT;
+        return state_commit_ledger(store, LEDGER_CONSENT, change->number, 0, fault);
+    }
+    consent_table_get(sync->table, change->row, &sync->view);
+    bind_consent(sync, statements->update, change->number, &sync->view);
+    if (state_sql_run(store, statements->update, "change a consent", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    if (change->begins_membership) {
+        (void)sqlite3_bind_int64(statements->since, 1, change->number);
+        (void)sqlite3_bind_int64(statements->since, 2, store->last_run_no);
+        if (state_sql_run(store, statements->since, "change a consent", fault) != RESULT_OK)
+            return RESULT_FAULT;
+    }
+    if (change->releases) {
+        struct record record = {.kind = RECORD_RELEASE, .at = sync->now};
+        uint32_t index = 0;
+
+        record.as.hold.consent = change->number;
+        if (state_commit_record(store, &record, 1, &index, fault) != RESULT_OK)
+            return RESULT_FAULT;
+    }
+    return state_commit_ledger(store, LEDGER_CONSENT, change->number, 0, fault);
+}
+
+static enum result write_changes(struct sync *sync, struct fault *fault)
+{
+    static const char doing[] = "write the consents";
+    sqlite3 *db = sync->store->db;
+    struct change_statements statements = {0};
+    enum result result = RESULT_FAULT;
+
+    if (sync->change_count == 0)
+        return RESULT_OK;
+    if (state_sql_prepare(db,
+                          "UPDATE consent SET institution_no = ?2, set_no = ?3, mode = ?4,"
+                          " priority = ?5, customer = ?6, customer_is_own_id = ?7,"
+                          " expires_ms = ?8, authorized_ms = ?9, tags = ?10, removed_ms = NULL"
+                          " WHERE consent_no = ?1",
+                          &statements.update, doing, fault) != RESULT_OK ||
+        state_sql_prepare(db, "UPDATE consent SET removed_ms = ?2 WHERE consent_no = ?1",
+                          &statements.remove, doing, fault) != RESULT_OK ||
+        state_sql_prepare(db, "UPDATE consent SET since_run_no = ?2 WHERE consent_no = ?1",
+                          &statements.since, doing, fault) != RESULT_OK ||
+        state_sql_prepare(db,
+                          "INSERT INTO membership_past (consent_no, set_no, since_run_no,"
+                          " until_run_no) VALUES (?1, ?2, ?3, ?4)",
+                          &statements.past, doing, fault) != RESULT_OK)
+        goto out;
+    for (size_t i = 0; i < sync->change_count; i++)
+        if (write_change(sync, &sync->changes[i], &statements, fault) != RESULT_OK)
+            goto out;
+    result = RESULT_OK;
+out:
+    sqlite3_finalize(statements.update);
+    sqlite3_finalize(statements.remove);
+    sqlite3_finalize(statements.since);
+    sqlite3_finalize(statements.past);
+    return result;
+}
+
+static enum result sync_rows(struct sync *sync, struct fault *fault)
+{
+    bool is_first = sync->number_max == 0;
+
+    if (sync_institutions(sync, fault) != RESULT_OK || sync_sets(sync, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    if (!is_first && scan_rows(sync, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    if (insert_rows(sync, is_first && sync->row_count >= BULK_ROWS, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    return write_changes(sync, fault);
+}
+
+enum result state_store_sync_consents(struct state_store *store, const struct config *config,
+                                      const struct consent_table *table, struct utc_time now,
+                                      const uint32_t **numbers, uint32_t *number_max,
+                                      void (*on_removed)(void *context, uint32_t consent),
+                                      void *context, struct fault *fault)
+{
+    struct sync sync = {.store = store,
+                        .config = config,
+                        .table = table,
+                        .now = now,
+                        .row_count = consent_table_count(table),
+                        .number_max = store->number_max};
+    int64_t last_seq = store->last_seq;
+    enum result result = RESULT_FAULT;
+
+    REQUIRE(store->config == config);
+    sync.numbers = calloc((size_t)sync.row_count + 1, sizeof *sync.numbers);
+    if (sync.numbers == NULL)
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+    if (state_sql_begin(store, fault) != RESULT_OK)
+        goto out;
+    if (sync_rows(&sync, fault) != RESULT_OK) {
+        state_sql_rollback(store);
+        goto out;
+    }
+    if (state_sql_commit(store, fault) != RESULT_OK)
+        goto out;
+    free(store->numbers);
+    free(store->institution_nos);
+    free(store->set_nos);
+    store->numbers = sync.numbers;
+    store->institution_nos = sync.institution_nos;
+    store->institution_count = sync.institution_count;
+    store->set_nos = sync.set_nos;
+    store->set_count = sync.set_count;
+    store->number_max = sync.number_max;
+    sync.numbers = NULL;
+    sync.institution_nos = NULL;
+    sync.set_nos = NULL;
+    for (size_t i = 0; i < sync.change_count && on_removed != NULL; i++)
+        if (sync.changes[i].row == UINT32_MAX)
+            on_removed(context, sync.changes[i].number);
+    *numbers = store->numbers;
+    *number_max = store->number_max;
+    result = RESULT_OK;
+out:
+    if (result != RESULT_OK)
+        store->last_seq = last_seq;
+    free(sync.numbers);
+    free(sync.institution_nos);
+    free(sync.set_nos);
+    free(sync.changes);
+    return result;
+}
+
+uint32_t state_store_find_consent(struct state_store *store, const char *consent)
+{
+    struct fault ignored;
+    sqlite3_stmt *statement = state_sql_statement(store, STATEMENT_FIND_CONSENT, &ignored);
+    bool found = false;
+    uint32_t number = 0;
+
+    if (statement == NULL)
+        return 0;
+    state_bind_text(statement, 1, consent);
+    if (state_sql_step(store->db, statement, &found, "find a consent", &ignored) == RESULT_OK &&
+        found)
+        number = (uint32_t)sqlite3_column_int64(statement, 0);
+    (void)sqlite3_reset(statement);
+    return number;
+}

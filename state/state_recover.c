@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT
+ * state_recover.c - what the store remembers, fed into the core in the order that it asks for.
+ *
+ * Whatever has to be written on the way (slots of members that are gone, jobs that nobody can
+ * follow) is one transaction: a crash in the middle of recovery leaves nothing of it. */
+#include "state/state_recover.h"
+
+#include <string.h>
+
+static enum result recover_schedules(struct recovery *recovery, struct fault *fault)
+{
+    struct state_store *store = recovery->store;
+    sqlite3_stmt *statement = NULL;
+    enum result result = RESULT_FAULT;
+    bool found = false;
+
+    if (state_sql_prepare(store->db,
+                          "SELECT schedule_no, revision, accounted_ms FROM schedule"
+                          " WHERE removed_ms IS NULL ORDER BY schedule_no",
+                          &statement, "read the schedules", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    for (;;) {
+        uint32_t index;
+
+        if (state_sql_step(store->db, statement, &found, "read the schedules", fault) != RESULT_OK)
+            goto out;
+        if (!found)
+            break;
+        index = state_recover_schedule_index(store, sqlite3_column_int64(statement, 0));
+        if (index != UINT32_MAX)
+            scheduler_recover_schedule(recovery->scheduler, index,
+                                       (uint64_t)sqlite3_column_int64(statement, 1),
+                                       (struct utc_time){sqlite3_column_int64(statement, 2)});
+    }
+    result = RESULT_OK;
+out:
+    sqlite3_finalize(statement);
+    return result;
+}
+
+/* Index of an institution named "provider/name", or UINT32_MAX. */
+static enum result find_institution(struct state_store *store, const char *subject, uint32_t *index,
+                                    struct fault *fault)
+{
+    sqlite3_stmt *statement = NULL;
+    bool found = false;
+    int64_t number = 0;
+
+    if (state_sql_prepare(store->db,
+                          "SELECT i.institution_no FROM institution AS i"
+                          " JOIN provider AS p ON p.provider_no = i.provider_no"
+                          " WHERE p.name || '/' || i.name = ?1",
+                          &statement, "read the pauses", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    state_bind_text(statement, 1, subject);
+    if (state_sql_step(store->db, statement, &found, "read the pauses", fault) != RESULT_OK) {
+        sqlite3_finalize(statement);
+        return RESULT_FAULT;
+    }
+    number = found ? sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_finalize(statement);
+    *index = UINT32_MAX;
+    for (uint32_t i = 0; i < store->institution_count; i++)
+        if (store->institution_nos[i] == number)
+            *index = i;
+    return RESULT_OK;
+}
+
+/* What a pause is about, as the core names it. UINT32_MAX: it is not there any more. */
+static enum result pause_index(struct recovery *recovery, enum scope_kind scope,
+                               const char *subject, uint32_t *index, struct fault *fault)
+{
+    const struct config *config = recovery->config;
+
+    *index = UINT32_MAX;
+    switch (scope) {
+    case SCOPE_ALL: *index = 0; break;
+    case SCOPE_PROVIDER:
+        for (uint32_t i = 0; i < config->provider_count; i++)
+            if (strcmp(config->providers[i].name, subject) == 0)
+                *index = i;
+        break;
+    case SCOPE_SCHEDULE:
+        for (uint32_t i = 0; i < config->schedule_count; i++)
+            if (strcmp(config->schedules[i].name, subject) == 0)
+                *index = i;
+        break;
+    case SCOPE_INSTITUTION: return find_institution(recovery->store, subject, index, fault);
+    case SCOPE_CONSENT:
+        *index = state_store_find_consent(recovery->store, subject);
+        if (*index == 0)
+            *index = UINT32_MAX;
+        break;
+    }
+    return RESULT_OK;
+}
+
+static enum result recover_pauses(struct recovery *recovery, struct fault *fault)
+{
+    sqlite3_stmt *statement = NULL;
+    enum result result = RESULT_FAULT;
+    bool found = false;
+
+    if (state_sql_prepare(recovery->store->db, "SELECT scope, subject, until_ms FROM pause",
+                          &statement, "read the pauses", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    for (;;) {
+        enum scope_kind scope;
+        struct utc_time until;
+        uint32_t index = UINT32_MAX;
+
+        if (state_sql_step(recovery->store->db, statement, &found, "read the pauses", fault) !=
+            RESULT_OK)
+            goto out;
+        if (!found)
+            break;
+        scope = (enum scope_kind)sqlite3_column_int(statement, 0);
+        until = state_column_time(statement, 2, UTC_NEVER);
+        if (until.ms <= recovery->now.utc.ms)
+            continue;
+        if (pause_index(recovery, scope, state_column_text(statement, 1), &index, fault) !=
+            RESULT_OK)
+            goto out;
+        if (index != UINT32_MAX)
+            scheduler_recover_pause(recovery->scheduler, scope, index, until);
+    }
+    result = RESULT_OK;
+out:
+    sqlite3_finalize(statement);
+    return result;
+}
+
+enum result state_store_recover(struct state_store *store, const struct config *config,
+                                struct scheduler *scheduler, struct time_now now,
+                                state_open_job_function *on_open_job, void *context,
+                                struct fault *fault)
+{
+    struct recovery recovery = {.store = store,
+                                .config = config,
+                                .scheduler = scheduler,
+                                .now = now,
+                                .on_open_job = on_open_job,
+                                .context = context};
+    int64_t last_seq = store->last_seq;
+
+    REQUIRE(store->config == config && store->numbers != NULL);
+    if (state_sql_begin(store, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    if (state_recover_past(&recovery, fault) != RESULT_OK ||
+        recover_pauses(&recovery, fault) != RESULT_OK ||
+        recover_schedules(&recovery, fault) != RESULT_OK ||
+        state_recover_runs(&recovery, fault) != RESULT_OK ||
+        state_recover_jobs(&recovery, fault) != RESULT_OK ||
+        (store->orphan_count > 0 &&
+         state_recover_close_orphans(store, now.utc, fault) != RESULT_OK)) {
+        state_sql_rollback(store);
+        goto undo;
+    }
+    if (state_sql_commit(store, fault) != RESULT_OK)
+        goto undo;
+    scheduler_recover_done(scheduler, now, store->last_run_no + 1,
+                           (uint64_t)store->last_job_no + 1);
+    store->is_recovered = true;
+    return RESULT_OK;
+undo:
+    store->last_seq = last_seq;
+    return fault_prefix(fault, "recovery");
+}
