@@ -6,7 +6,11 @@
  *         state database and writes the reporting database in batches; a slow disk or a long reader
  *         there never slows a night. Everything is written by key, so delivering twice is the same
  *         as delivering once.
- * Thread: _start, _wake, _delivered, _stop are called from the main thread only.
+ * Runs:   once all facts of a finished run are delivered, its export file is written and the
+ *         snapshot is renamed into place; the outbox says when, nobody has to.
+ * Healing: a reporting database that is new, was moved away or is older than what was delivered is
+ *         filled from everything that the state database still holds, by itself.
+ * Thread: all calls come from one thread, the main one.
  */
 #ifndef REFRESHD_REPORTING_REPORTING_H
 #define REFRESHD_REPORTING_REPORTING_H
@@ -19,28 +23,35 @@
 
 struct reporting;
 
-/* Start delivering (state database of `config` must exist). With no reporting database configured
- * `*reporting` is NULL and that is fine: every call below takes NULL. `delivered`: where the outbox
- * says that delivery stands. */
+/* Start delivering; the state database of `config` must exist. With no reporting database
+ * configured `*reporting` is NULL and that is fine: every call below takes NULL.
+ * A fault is something that a person has to mend first: the file cannot be made
+ * (FAULT_CANNOT_CREATE, FAULT_PERMISSION), belongs to another program or a newer version
+ * (FAULT_DATA). Everything else (locked, full, damaged) shows in reporting_trouble and is tried
+ * again: facts wait in the outbox meanwhile. */
 MUST_CHECK enum result reporting_start(const struct config *config, int64_t delivered,
                                        struct reporting **reporting, struct fault *fault);
 /* There may be new facts; cheap, call after commits. */
 void reporting_wake(struct reporting *reporting);
-/* Highest sequence that is durable in the reporting database: give it to outbox_delivered. */
-int64_t reporting_delivered(struct reporting *reporting);
-/* The last trouble, once ("" when there was none since the last call): for the log. */
+/* Highest sequence that is durable in the reporting database: give it to outbox_delivered. Starts
+ * at the `delivered` of reporting_start, never goes back. */
+int64_t reporting_delivered(const struct reporting *reporting);
+/* The last trouble, once: true and why, when there is something that was not told yet. */
 bool reporting_trouble(struct reporting *reporting, struct fault *fault);
-/* Deliver what is there, for at most `wait_ms`, publish the snapshot, and end the thread. True:
- * everything up to `sequence` is delivered. */
-bool reporting_stop(struct reporting *reporting, int64_t sequence, int64_t wait_ms);
+/* Deliver what is there, publish exports and snapshot, for at most `wait_ms`, and end the thread;
+ * `reporting` is gone afterwards. `*delivered` (may be NULL; untouched where `reporting` is) gets
+ * what reporting_delivered would say then. True: everything up to `sequence` is durable there. */
+bool reporting_stop(struct reporting *reporting, int64_t sequence, int64_t wait_ms,
+                    int64_t *delivered);
 
-/* A run has closed: publish snapshot and export once its facts are delivered. */
-void reporting_run_closed(struct reporting *reporting, uint32_t run);
-
-/* `db rebuild-reporting`: make the reporting database anew from the state database, keeping facts
- * that are older than what state still holds. Works without the lock (reads a snapshot). */
+/* `db rebuild-reporting`: bring the reporting database to what the state database says, and
+ * publish the snapshot. Rows that are older than what state still holds stay. A damaged file is
+ * renamed to DATABASE.damaged-TIME, and a new one is made; `set_aside` (REPORTING_PATH_BYTES, may
+ * be NULL) gets that name, or "". Holds the state lock meanwhile: FAULT_TEMPORARY while a daemon
+ * runs, FAULT_USAGE where no reporting database is configured. `progress` may be NULL. */
+#define REPORTING_PATH_BYTES 4096
 MUST_CHECK enum result reporting_rebuild(const struct config *config,
                                          void (*progress)(void *context, uint64_t rows),
-                                         void *context, struct fault *fault);
+                                         void *context, char *set_aside, struct fault *fault);
 
 #endif
