@@ -320,6 +320,11 @@ static CURLcode prepare(struct transport_call *call, const struct transport_requ
     nodes[request->header_count].data = no_expect;
     nodes[request->header_count].next = NULL;
     code |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, nodes);
+    if (call->wants_fresh) {
+        code |= curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 0L);
+        call->wants_fresh = false;
+    }
+    call->is_secure = strncasecmp(request->url, "https:", 6) == 0;
     call->is_head = strcmp(request->method, "HEAD") == 0;
     if (is_post || request->body != NULL) {
         code |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
@@ -342,12 +347,14 @@ static CURLcode prepare(struct transport_call *call, const struct transport_requ
     return code;
 }
 
-static void reset_answer(struct transport_call *call)
+void transport_call_reset(struct transport_call *call)
 {
     call->is_finished = false;
     call->is_sent = false;
     call->is_address_blocked = false;
     call->is_repeat_refused = false;
+    call->has_opened_socket = false;
+    call->is_stale = false;
     call->sent = (struct time_now){UTC_NONE, {0}};
     call->head.is_open = false;
     call->head.is_final = false;
@@ -384,7 +391,8 @@ enum result transport_send(struct transport_client *client, const struct transpo
         call->storage_size = call->storage != NULL ? bytes : 0;
     }
     call->user = request->user;
-    reset_answer(call);
+    call->stale_count = 0;
+    transport_call_reset(call);
     if (call->storage == NULL || prepare(call, request) != CURLE_OK ||
         curl_multi_add_handle(call->shard->multi, call->easy) != CURLM_OK) {
         transport_call_release(call);

@@ -299,9 +299,16 @@ static void judge(struct transport_call *call, CURLcode code, struct transport_a
     if (call->verdict != TRANSPORT_OK) {
         answer->error = call->verdict;
         answer->detail = call->verdict_text;
+    } else if (call->is_stale) {
+        answer->error = TRANSPORT_CONNECT;
+        answer->detail = "no connection stayed usable until the request";
     } else if (call->is_repeat_refused) {
         answer->error = TRANSPORT_RESET;
         answer->detail = "connection lost before the answer; not sent a second time";
+    } else if (code == CURLE_OUT_OF_MEMORY && head->is_open) {
+        /* libcurl's word for a single header line beyond its own limit of 100 KB. */
+        answer->error = TRANSPORT_HEADER_LIMIT;
+        answer->detail = "a header line is longer than allowed";
     } else if (code != CURLE_OK) {
         if (call->is_address_blocked && answer->error == TRANSPORT_CONNECT) {
             answer->error = TRANSPORT_BLOCKED_ADDRESS;

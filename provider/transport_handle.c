@@ -43,14 +43,35 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct cur
 {
     struct transport_call *call = user;
     struct transport_client *client = call->shard->client;
+    int fd;
 
     (void)purpose;
     if (!is_allowed(client, &address->addr)) {
         call->is_address_blocked = true;
         return CURL_SOCKET_BAD;
     }
-    client->counts.connections_opened++;
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd >= 0) {
+        client->counts.connections_opened++;
+        call->has_opened_socket = true;
+        transport_socket_opened(call->shard, fd);
+    }
+    return fd;
+}
+
+/* The call that opened it may be gone; the shard is not. */
+static int on_close_socket(void *user, curl_socket_t fd)
+{
+    transport_socket_closed(user, fd);
+    return close(fd);
+}
+
+/* Frames of HTTP/2 may come at any time, so nothing can be told from waiting bytes there. */
+static bool is_http1(const struct transport_call *call)
+{
+    const struct transport_client *client = call->shard->client;
+
+    return !call->is_secure || (client->has_tls_http1 && !client->has_http2);
 }
 
 /* The connection is ready and the first byte comes next: the hand-over. */
@@ -59,15 +80,18 @@ static int on_before_request(void *user, char *remote, char *local, int remote_p
     struct transport_call *call = user;
     struct transport_client *client = call->shard->client;
     const struct transport_hooks *hooks = &client->transport->hooks;
+    const struct socket_ends ends = {remote, local, remote_port, local_port};
 
-    (void)remote;
-    (void)local;
-    (void)remote_port;
-    (void)local_port;
     if (call->is_sent) {
         /* libcurl lost the connection and would send again. */
         call->is_repeat_refused = true;
         client->counts.repeats_refused++;
+        return CURL_PREREQFUNC_ABORT;
+    }
+    if (call->has_opened_socket) {
+        transport_socket_name(call->shard, &ends);
+    } else if (is_http1(call) && transport_socket_is_stale(call->shard, &ends)) {
+        call->is_stale = true;
         return CURL_PREREQFUNC_ABORT;
     }
     call->is_sent = true;
@@ -139,6 +163,8 @@ static CURLcode set_callbacks(CURL *easy, struct transport_call *call)
     code |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     code |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
     code |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
+    code |= curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+    code |= curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, call->shard);
     code |= curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_before_request);
     code |= curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
     code |= curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);

@@ -21,6 +21,8 @@
 #define HEADER_LINES_MAX 200U
 #define HEADER_TEXT_SIZE 256
 #define BODY_BYTES_DEFAULT (1024U * 1024U)
+/* A request finds a pooled connection unusable so often before it gives up. */
+#define STALE_RETRIES_MAX 3U
 /* Buffers larger than this are given back after use. */
 #define BUFFER_KEPT_MAX 65536U
 
@@ -61,6 +63,8 @@ struct transport_client {
     struct transport_shard **shards;
     uint32_t shard_count;
     struct transport_counts counts;
+    bool has_tls_http1; /* answers over TLS came as HTTP/1... */
+    bool has_http2;     /* ...or as HTTP/2 */
 };
 
 /* What the headers of an answer said so far; begins anew with each status line. */
@@ -96,6 +100,11 @@ struct transport_call {
     bool is_sent;
     bool is_address_blocked;
     bool is_repeat_refused;
+    bool is_secure;         /* https */
+    bool has_opened_socket; /* its connection is new, not one from the pool */
+    bool is_stale;          /* given up before the first byte: the pool's connection was no good */
+    bool wants_fresh;       /* CURLOPT_FRESH_CONNECT is set on the handle */
+    uint32_t stale_count;
     struct time_now sent;
 
     struct answer_head head;
@@ -109,6 +118,12 @@ struct transport_call {
     char error_text[CURL_ERROR_SIZE];
 };
 
+/* A socket of the shard that libcurl has not closed. */
+struct socket_note {
+    int fd;
+    uint64_t key; /* hash of its four ends; 0: no request has gone over it yet */
+};
+
 struct transport_shard {
     struct transport_client *client;
     CURLM *multi;
@@ -116,6 +131,9 @@ struct transport_shard {
     struct transport_call *active;
     struct transport_call *idle;
     uint32_t in_flight;
+    struct socket_note *sockets;
+    uint32_t socket_count;
+    uint32_t socket_capacity;
 };
 
 /* ---- transport_shard.c ---- */
@@ -129,11 +147,35 @@ void transport_call_release(struct transport_call *call);
 /* An idle call, made when there is none; NULL when memory is out. */
 struct transport_call *transport_call_take(struct transport_shard *shard);
 
+/* ---- transport.c ---- */
+
+/* Forget what an earlier sending left in the call. */
+void transport_call_reset(struct transport_call *call);
+
 /* ---- transport_handle.c ---- */
 
 /* A libcurl handle with every option that does not change between requests. NULL when memory is out
  * or libcurl refuses an option. */
 CURL *transport_handle_create(struct transport_call *call);
+
+/* ---- transport_sockets.c ---- */
+
+/* A connection's ends, as libcurl tells them. */
+struct socket_ends {
+    const char *remote;
+    const char *local;
+    int remote_port;
+    int local_port;
+};
+
+void transport_socket_opened(struct transport_shard *shard, int fd);
+void transport_socket_closed(struct transport_shard *shard, int fd);
+/* The first request on a new connection: from now on its ends name its descriptor. */
+void transport_socket_name(struct transport_shard *shard, const struct socket_ends *ends);
+/* Has something arrived, the end included, on a pooled HTTP/1 connection? Then it is read away, the
+ * connection is shut down and must not be used: the bytes would be taken for the answer to the next
+ * request (libcurl 7.88 looks only for the end). */
+bool transport_socket_is_stale(struct transport_shard *shard, const struct socket_ends *ends);
 
 /* ---- transport_answer.c ---- */
 

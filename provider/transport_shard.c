@@ -136,11 +136,33 @@ void transport_call_release(struct transport_call *call)
 
 /* ---- progress ---- */
 
+/* The pooled connection was no good and nothing was sent: try a new one. */
+static bool send_again(struct transport_call *call)
+{
+    if (!call->is_stale || call->stale_count >= STALE_RETRIES_MAX) {
+        return false;
+    }
+    call->stale_count++;
+    call->wants_fresh = true;
+    transport_call_reset(call);
+    return curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+           curl_multi_add_handle(call->shard->multi, call->easy) == CURLM_OK;
+}
+
+static void note_version(struct transport_client *client, const struct transport_call *call)
+{
+    if (call->head.version_major == 2) {
+        client->has_http2 = true;
+    } else if (call->head.version_major == 1 && call->is_secure) {
+        client->has_tls_http1 = true;
+    }
+}
+
 /* Tell every finished call. The handler may send and cancel meanwhile, so each round asks libcurl
  * anew; a call goes idle only after its callback, so that a send inside cannot take it. */
 static void tell_finished(struct transport_shard *shard)
 {
-    const struct transport_client *client = shard->client;
+    struct transport_client *client = shard->client;
     const struct transport_hooks *hooks = &client->transport->hooks;
     CURLMsg *message;
     int left;
@@ -155,7 +177,11 @@ static void tell_finished(struct transport_shard *shard)
         }
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call);
         curl_multi_remove_handle(shard->multi, call->easy);
+        if (send_again(call)) {
+            continue;
+        }
         call->is_finished = true;
+        note_version(client, call);
         transport_answer_fill(call, code, &answer);
         answer.answered = hooks->now(hooks->context);
         client->handler.on_answer(call->user, &answer);
@@ -239,5 +265,6 @@ void transport_shard_destroy(struct transport_shard *shard)
 
         hooks->timer_destroy(hooks->context, shard->timer);
     }
+    free(shard->sockets);
     free(shard);
 }

@@ -6,7 +6,8 @@
  * requests, C at a time; print one line of figures Options: --base URL (default: the first URL),
  * --token URL, --insecure, --internal, --proxy URL,
  *          --ca FILE, --connect-ms N, --timeout-ms N, --body-max N, --method M, --body TEXT,
- *          --header LINE, --parallel (all URLs at once), --cancel-after-ms N, --busy-us N */
+ *          --header LINE, --parallel (all URLs at once), --cancel-after-ms N, --busy-us N,
+ *          --pause-ms N (between the URLs) */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,8 @@ struct probe {
     int64_t failed;
     int64_t cancel_after_ms;
     int64_t busy_us;
+    int64_t pause_ms;
+    struct mono_time next_at; /* not before: the pause */
     bool is_cancelled;
     struct mono_time begin;
     int sent_count[URLS_MAX];
@@ -101,6 +104,7 @@ static void on_answer(void *user, const struct transport_answer *answer)
 
     probe.open--;
     probe.finished++;
+    probe.next_at = mono_add_us(answer->answered.mono, probe.pause_ms * US_PER_MS);
     if (probe.count > 0) {
         if (answer->error != TRANSPORT_OK && probe.failed++ == 0) {
             fprintf(stderr, "first failure: %s: %s\n", transport_error_text(answer->error),
@@ -136,7 +140,7 @@ static void on_turn(void *context, struct time_now now)
         probe.started++;
     }
     while (probe.count == 0 && probe.next_url < probe.url_count &&
-           (probe.open == 0 || probe.is_parallel)) {
+           (probe.is_parallel || (probe.open == 0 && now.mono.us >= probe.next_at.us))) {
         send_one(probe.next_url++);
     }
     if (probe.cancel_after_ms > 0 && !probe.is_cancelled) {
@@ -151,7 +155,9 @@ static void on_turn(void *context, struct time_now now)
             printf("{\"cancelled\":%u}\n", cancelled);
         }
     }
-    if (probe.open == 0) {
+    if (probe.open == 0 && probe.count == 0 && probe.next_url < probe.url_count) {
+        event_loop_set_wake(probe.loop, probe.next_at);
+    } else if (probe.open == 0) {
         event_loop_leave(probe.loop);
     }
 }
@@ -208,6 +214,7 @@ enum option_id {
     OPTION_PARALLEL,
     OPTION_CANCEL_AFTER_MS,
     OPTION_BUSY_US,
+    OPTION_PAUSE_MS,
 };
 
 static const struct option options[] = {
@@ -228,6 +235,7 @@ static const struct option options[] = {
     {"parallel", no_argument, NULL, OPTION_PARALLEL},
     {"cancel-after-ms", required_argument, NULL, OPTION_CANCEL_AFTER_MS},
     {"busy-us", required_argument, NULL, OPTION_BUSY_US},
+    {"pause-ms", required_argument, NULL, OPTION_PAUSE_MS},
     {NULL, 0, NULL, 0},
 };
 
@@ -258,6 +266,7 @@ static bool read_option(int option, struct transport_settings *settings)
     case OPTION_PARALLEL: probe.is_parallel = true; return true;
     case OPTION_CANCEL_AFTER_MS: probe.cancel_after_ms = atoll(optarg); return true;
     case OPTION_BUSY_US: probe.busy_us = atoll(optarg); return true;
+    case OPTION_PAUSE_MS: probe.pause_ms = atoll(optarg); return true;
     default: return false;
     }
 }
