@@ -271,21 +271,48 @@ static void sort_runs(struct consent_table *table, struct sort_key *keys)
     }
 }
 
+/* All texts of one consent. */
+static size_t texts_length(const struct consent_table *table, const struct consent_record *record)
+{
+    const unsigned char *start = table->texts + record->text;
+    const unsigned char *end = start + consent_packed_length(start);
+
+    end += consent_packed_length(end);
+    if ((record->flags & RECORD_HAS_EXTRA) != 0) {
+        end += strlen((const char *)end) + 1;
+        end += end[0] == SECRET_NONE ? 1 : strlen((const char *)end + 1) + 2;
+    }
+    return (size_t)(end - start);
+}
+
+/* Records, places and texts in the new order: whoever walks the rows then walks memory forward. */
 static void apply_order(struct consent_build *build, const struct sort_key *keys)
 {
     struct consent_table *table = build->table;
     struct consent_record *records = malloc((table->count + 1) * sizeof *records);
     uint32_t *places = malloc((table->count + 1) * sizeof *places);
+    unsigned char *texts = calloc(1, table->text_bytes + CONSENT_TEXT_SLACK);
+    size_t used = 0;
 
-    REQUIRE(records != NULL && places != NULL);
+    REQUIRE(records != NULL && places != NULL && texts != NULL);
     for (uint32_t i = 0; i < table->count; i++) {
-        records[i] = table->records[keys[i].row];
+        const struct consent_record *record = &table->records[keys[i].row];
+        size_t length = texts_length(table, record);
+
+        memcpy(texts + used, table->texts + record->text, length);
+        records[i] = *record;
+        records[i].text = (uint32_t)used;
         places[i] = build->places[keys[i].row];
+        used += length;
     }
     free(table->records);
     free(build->places);
+    free(table->texts);
     table->records = records;
     build->places = places;
+    table->texts = texts;
+    table->text_bytes = used;
+    build->text_capacity = used + CONSENT_TEXT_SLACK;
 }
 
 static void sort_rows(struct consent_build *build)
@@ -323,7 +350,7 @@ static bool same_id(const struct consent_table *table, uint32_t a, uint32_t b)
     const struct consent_record *first = &table->records[a];
     const struct consent_record *second = &table->records[b];
     const unsigned char *text = table->texts + first->text;
-    size_t length = text[0] == PACKED_UUID ? 17 : (size_t)text[0] + 1;
+    size_t length = consent_packed_length(text);
 
     return consent_provider_of(table, first) == consent_provider_of(table, second) &&
            memcmp(text, table->texts + second->text, length) == 0;
@@ -393,9 +420,9 @@ static bool flight_key_of(const struct consent_build *build, uint32_t row, struc
     if ((fields & API_KEY_ID) != 0)
         return false;
     if ((fields & API_KEY_CUSTOMER) != 0) {
-        text += text[0] == PACKED_UUID ? 17 : (size_t)text[0] + 1;
+        text += consent_packed_length(text);
         key->customer = text;
-        key->customer_length = text[0] == PACKED_UUID ? 17 : (size_t)text[0] + 1;
+        key->customer_length = consent_packed_length(text);
         key->is_own_id = (record->flags & RECORD_OWN_CUSTOMER) != 0;
     }
     if ((fields & API_KEY_INSTITUTION) != 0)
@@ -457,9 +484,6 @@ static void find_shared_flights(struct consent_build *build)
 
 static void make_index(struct consent_table *table)
 {
-    char id[CONSENT_ID_BYTES_MAX + 1];
-    size_t length;
-
     table->slot_count = slots_for(table->count);
     table->slots = calloc(table->slot_count, sizeof *table->slots);
     REQUIRE(table->slots != NULL);
@@ -467,8 +491,8 @@ static void make_index(struct consent_table *table)
         const struct consent_record *record = &table->records[row];
         uint32_t slot;
 
-        (void)consent_unpack_text(table->texts + record->text, id, &length);
-        slot = (uint32_t)consent_slot_hash(consent_provider_of(table, record), id, length) &
+        slot = (uint32_t)consent_slot_hash(consent_provider_of(table, record),
+                                           table->texts + record->text) &
                (table->slot_count - 1);
         while (table->slots[slot] != 0)
             slot = (slot + 1) & (table->slot_count - 1);

@@ -65,8 +65,13 @@ size_t consent_pack_text(const char *text, size_t length, unsigned char *out);
 size_t consent_unpack_text(const unsigned char *packed, char out[CONSENT_ID_BYTES_MAX + 1],
                            size_t *length);
 
-/* Where (provider, id) starts its search in the slots. */
-uint64_t consent_slot_hash(uint32_t provider, const char *id, size_t length);
+/* Where (provider, packed id) starts its search in the slots. */
+uint64_t consent_slot_hash(uint32_t provider, const unsigned char *packed);
+
+static inline size_t consent_packed_length(const unsigned char *packed)
+{
+    return packed[0] == PACKED_UUID ? 17 : (size_t)packed[0] + 1;
+}
 
 static inline uint32_t consent_provider_of(const struct consent_table *table,
                                            const struct consent_record *record)

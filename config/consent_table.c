@@ -12,40 +12,50 @@
 /* --- Packed texts ------------------------------------------------------------------------------
  */
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+#define HEX_GOOD 0x10
 
-static bool is_dash_position(size_t i)
-{
-    return i == 8 || i == 13 || i == 18 || i == 23;
-}
+/* The small hexadecimal digits, marked with HEX_GOOD. A table, because packing is a good part of
+ * what reading a million consents costs. */
+static const unsigned char hex_values[256] = {
+    ['0'] = 0x10, ['1'] = 0x11, ['2'] = 0x12, ['3'] = 0x13, ['4'] = 0x14, ['5'] = 0x15,
+    ['6'] = 0x16, ['7'] = 0x17, ['8'] = 0x18, ['9'] = 0x19, ['a'] = 0x1A, ['b'] = 0x1B,
+    ['c'] = 0x1C, ['d'] = 0x1D, ['e'] = 0x1E, ['f'] = 0x1F,
+};
+
+/* Bytes between the dashes of 8-4-4-4-12 digits. */
+static const unsigned char uuid_groups[] = {4, 2, 2, 2, 6};
 
 /* Only the canonical form in small letters comes back byte for byte. */
 static bool uuid_pack(const char *text, unsigned char out[16])
 {
-    size_t byte = 0;
+    const unsigned char *p = (const unsigned char *)text;
+    unsigned good = HEX_GOOD;
 
-    for (size_t i = 0; i < UUID_TEXT_LENGTH;) {
-        int high;
-        int low;
+    if (text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-')
+        return false;
+    for (size_t group = 0; group < sizeof uuid_groups; group++, p++)
+        for (unsigned i = 0; i < uuid_groups[group]; i++, p += 2) {
+            unsigned high = hex_values[p[0]];
+            unsigned low = hex_values[p[1]];
 
-        if (is_dash_position(i)) {
-            if (text[i++] != '-')
-                return false;
-            continue;
+            good &= high & low;
+            *out++ = (unsigned char)(high << 4 | (low & 15));
         }
-        high = hex_value(text[i]);
-        low = hex_value(text[i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        out[byte++] = (unsigned char)(high << 4 | low);
-        i += 2;
+    return good != 0;
+}
+
+static void uuid_unpack(const unsigned char *packed, char out[UUID_TEXT_LENGTH + 1])
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t group = 0; group < sizeof uuid_groups; group++) {
+        for (unsigned i = 0; i < uuid_groups[group]; i++, packed++) {
+            *out++ = digits[*packed >> 4];
+            *out++ = digits[*packed & 15];
+        }
+        *out++ = '-';
     }
-    return true;
+    out[-1] = '\0';
 }
 
 size_t consent_pack_text(const char *text, size_t length, unsigned char *out)
@@ -63,31 +73,22 @@ size_t consent_pack_text(const char *text, size_t length, unsigned char *out)
 size_t consent_unpack_text(const unsigned char *packed, char out[CONSENT_ID_BYTES_MAX + 1],
                            size_t *length)
 {
-    static const char digits[] = "0123456789abcdef";
-    size_t at = 0;
+    size_t own = packed[0] == PACKED_UUID ? UUID_TEXT_LENGTH : packed[0];
 
-    if (packed[0] != PACKED_UUID) {
-        memcpy(out, packed + 1, packed[0]);
-        out[packed[0]] = '\0';
-        if (length != NULL)
-            *length = packed[0];
-        return (size_t)packed[0] + 1;
-    }
-    for (size_t i = 1; i <= 16; i++) {
-        if (is_dash_position(at))
-            out[at++] = '-';
-        out[at++] = digits[packed[i] >> 4];
-        out[at++] = digits[packed[i] & 15];
-    }
-    out[at] = '\0';
     if (length != NULL)
-        *length = at;
-    return 17;
+        *length = own;
+    if (packed[0] == PACKED_UUID) {
+        uuid_unpack(packed + 1, out);
+        return 17;
+    }
+    memcpy(out, packed + 1, own);
+    out[own] = '\0';
+    return own + 1;
 }
 
-uint64_t consent_slot_hash(uint32_t provider, const char *id, size_t length)
+uint64_t consent_slot_hash(uint32_t provider, const unsigned char *packed)
 {
-    return hash_bytes(id, length, provider);
+    return hash_bytes(packed, consent_packed_length(packed), provider);
 }
 
 /* --- Reading -----------------------------------------------------------------------------------
@@ -170,7 +171,7 @@ uint32_t consent_table_find(const struct consent_table *table, uint32_t provider
     if (table->slot_count == 0 || length > CONSENT_ID_BYTES_MAX)
         return UINT32_MAX;
     packed_length = consent_pack_text(id, length, packed);
-    slot = (uint32_t)consent_slot_hash(provider, id, length) & (table->slot_count - 1);
+    slot = (uint32_t)consent_slot_hash(provider, packed) & (table->slot_count - 1);
     for (; table->slots[slot] != 0; slot = (slot + 1) & (table->slot_count - 1)) {
         const struct consent_record *record = &table->records[table->slots[slot] - 1];
 
