@@ -48,6 +48,7 @@ struct record_header {
     uint32_t file;
     uint8_t field_count;
     uint8_t is_override;
+    uint8_t is_broken;
 };
 
 struct record_field {
@@ -95,7 +96,8 @@ bool inline_consents_next(const struct inline_consents *consents, size_t *offset
     *row = (struct consent_row){.file = consents->files[head.file],
                                 .line = head.line,
                                 .column = head.column,
-                                .is_override = head.is_override != 0};
+                                .is_override = head.is_override != 0,
+                                .is_broken = head.is_broken != 0};
     for (unsigned i = 0; i < head.field_count; i++) {
         struct record_field field;
 
@@ -179,6 +181,16 @@ static void take_field(struct load *load, enum consent_field field, const struct
     text_deinit(&joined);
 }
 
+/* Of an item with errors only its names are kept, and only where they are names. */
+static bool is_usable(const struct record_header *head, enum consent_field field,
+                      const struct yaml_node *value)
+{
+    if (yaml_is_empty(value))
+        return false;
+    return !head->is_broken || (value->kind == YAML_SCALAR && (field == CONSENT_FIELD_PROVIDER ||
+                                                               field == CONSENT_FIELD_SCHEDULE));
+}
+
 void config_consents_take(struct load *load, const struct yaml_node *item)
 {
     struct inline_consents *consents = load->config->inline_consents;
@@ -187,8 +199,9 @@ void config_consents_take(struct load *load, const struct yaml_node *item)
     size_t start;
 
     config_walk(option_find("consents[]"), item, "consents", item->place, false, load->diagnostics);
-    if (load->diagnostics->error_count > errors_before || item->kind != YAML_MAPPING)
+    if (item->kind != YAML_MAPPING)
         return;
+    head.is_broken = load->diagnostics->error_count > errors_before;
     head.line = item->place.line;
     head.column = item->place.column;
     head.file = file_index(consents, item->place.file);
@@ -197,10 +210,11 @@ void config_consents_take(struct load *load, const struct yaml_node *item)
     for (size_t i = 0; i < item->count; i++) {
         const struct yaml_node *value = item->values[i];
 
-        if (strcmp(item->keys[i]->text, "override") == 0)
+        if (strcmp(item->keys[i]->text, "override") == 0 && value->kind == YAML_SCALAR)
             head.is_override = strcmp(value->text, "true") == 0;
         for (unsigned field = 0; field < CONSENT_FIELD_COUNT; field++)
-            if (strcmp(item->keys[i]->text, field_names[field]) == 0 && !yaml_is_empty(value)) {
+            if (strcmp(item->keys[i]->text, field_names[field]) == 0 &&
+                is_usable(&head, (enum consent_field)field, value)) {
                 take_field(load, (enum consent_field)field, value);
                 head.field_count++;
             }

@@ -49,6 +49,7 @@ struct consent_row {
     uint32_t column; /* 0 in tables */
     bool is_table;   /* from CSV or SQLite: places name row and column */
     bool is_override;
+    bool is_broken; /* something in it was reported already; only its names are looked at */
     struct consent_cell cells[CONSENT_FIELD_COUNT];
 };
 

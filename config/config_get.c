@@ -62,6 +62,16 @@ struct place config_get_place(const struct yaml_node *mapping, const char *path)
     return mapping == NULL ? (struct place){0} : mapping->place;
 }
 
+struct place config_get_key_place(const struct yaml_node *mapping, const char *path)
+{
+    const char *key = option_key(option_find(path));
+
+    for (size_t i = 0; i < mapping->count; i++)
+        if (strcmp(mapping->keys[i]->text, key) == 0)
+            return mapping->keys[i]->place;
+    return mapping->place;
+}
+
 void config_default(struct load *load, struct yaml_node *mapping, const char *path,
                     const char *text)
 {

@@ -84,6 +84,8 @@ const char *config_get_text(const struct yaml_node *mapping, const char *path);
 struct secret_reference config_get_secret(const struct yaml_node *mapping, const char *path);
 /* Where a value stands; where its mapping does when it was left out. */
 struct place config_get_place(const struct yaml_node *mapping, const char *path);
+/* Where the key of `path` stands in `mapping`, which must have it. */
+struct place config_get_key_place(const struct yaml_node *mapping, const char *path);
 /* Put a default that is known only now; nothing happens when the key is there. */
 void config_default(struct load *load, struct yaml_node *mapping, const char *path,
                     const char *text);

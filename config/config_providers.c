@@ -68,9 +68,9 @@ static void put_defaults(struct load *load, const struct api_definition *definit
         default_duration(load, under, "providers.*.consent.cooldown.after_success",
                          cooldown->after_success_ms);
     }
-    under = part_to_change(load, node, "auth");
-    if (definition->mode_count == 1)
-        config_default(load, under, "providers.*.auth.mode", definition->modes[0].name);
+    if (definition->mode_count == 1 && part(node, "auth") != NULL)
+        config_default(load, part_to_change(load, node, "auth"), "providers.*.auth.mode",
+                       definition->modes[0].name);
 }
 
 /* --- Auth and addresses --------------------------------------------------------------------------
@@ -94,8 +94,10 @@ static const char *get_url(struct load *load, const struct yaml_node *node, cons
 }
 
 static void check_mode(struct load *load, const struct config_provider *provider,
-                       const struct yaml_node *auth)
+                       const struct yaml_node *node)
 {
+    const struct yaml_node *auth = part(node, "auth");
+    struct place auth_place = config_get_key_place(node, "providers.*.auth");
     const struct api_definition *definition = provider->definition;
     int mode = api_definition_mode(definition, provider->auth_mode);
     struct place place = config_get_place(auth, "providers.*.auth.mode");
@@ -105,7 +107,7 @@ static void check_mode(struct load *load, const struct config_provider *provider
     for (uint32_t i = 0; i < definition->mode_count; i++)
         text_append_format(&known, "%s%s", i == 0 ? "" : ", ", definition->modes[i].name);
     if (mode < 0 && provider->auth_mode == NULL)
-        diagnostics_error(load->diagnostics, provider->place,
+        diagnostics_error(load->diagnostics, auth_place,
                           "providers.%s.auth: key \"mode\" is missing: API %s knows %s",
                           provider->name, definition->name, known.bytes);
     else if (mode < 0)
@@ -122,7 +124,7 @@ static void check_mode(struct load *load, const struct config_provider *provider
                           provider->auth_mode, definition->name);
     else if (provider->token_url == NULL && definition->modes[mode].has_token &&
              definition->modes[mode].token.uses_configured_url)
-        diagnostics_error(load->diagnostics, provider->place,
+        diagnostics_error(load->diagnostics, auth_place,
                           "providers.%s.auth: key \"token_url\" is missing: auth mode \"%s\" of "
                           "API %s needs it",
                           provider->name, provider->auth_mode, definition->name);
@@ -143,7 +145,7 @@ static void make_auth(struct load *load, struct config_provider *provider,
     if (provider->definition == NULL)
         return;
     if (auth != NULL && auth->kind == YAML_MAPPING)
-        check_mode(load, provider, auth);
+        check_mode(load, provider, node);
     if (provider->customer_secret.kind != SECRET_NONE &&
         !provider->definition->uses_customer_secret)
         diagnostics_error(load->diagnostics, config_get_place(node, "providers.*.customer_secret"),

@@ -125,7 +125,7 @@ static void check_required(struct walk *walk, const struct config_option *parent
 }
 
 /* A key that the user chose must be a name: of a provider, a schedule or an institution. */
-static bool check_chosen_key(struct walk *walk, const struct config_option *option,
+static void check_chosen_key(struct walk *walk, const struct config_option *option,
                              const struct yaml_node *key)
 {
     static const struct config_option name_row = {.type = OPTION_NAME};
@@ -133,15 +133,12 @@ static bool check_chosen_key(struct walk *walk, const struct config_option *opti
     bool is_institution = strstr(option->path, "institutions") != NULL;
     struct option_value value;
     struct text problem;
-    bool good;
 
     text_init(&problem, MESSAGE_BYTES_MAX);
-    good = option_value_parse(is_institution ? &institution_row : &name_row, key->text, key->length,
-                              &value, NULL, &problem);
-    if (!good)
+    if (!option_value_parse(is_institution ? &institution_row : &name_row, key->text, key->length,
+                            &value, NULL, &problem))
         diagnostics_error(walk->diagnostics, key->place, "%s: %s", name_of(walk), problem.bytes);
     text_deinit(&problem);
-    return good;
 }
 
 static void walk_mapping(struct walk *walk, const struct config_option *option,
@@ -157,8 +154,8 @@ static void walk_mapping(struct walk *walk, const struct config_option *option,
             report_unknown(walk, option, key);
             continue;
         }
-        if (strcmp(option_key(child), "*") == 0 && !check_chosen_key(walk, child, key))
-            continue;
+        if (strcmp(option_key(child), "*") == 0)
+            check_chosen_key(walk, child, key);
         text_append_format(&walk->name, "%s%.80s", name_length == 0 ? "" : ".", key->text);
         walk_node(walk, child, node->values[i], key->place, false);
         walk->name.length = name_length;

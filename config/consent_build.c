@@ -468,6 +468,18 @@ static bool check_texts(struct consent_build *build, const struct consent_row *r
     return good;
 }
 
+/* Of a row that is refused already: do the names in it exist? */
+static void check_names(struct consent_build *build, const struct consent_row *row)
+{
+    uint32_t provider;
+    uint16_t set;
+
+    if (is_given(row, CONSENT_FIELD_PROVIDER))
+        (void)find_provider(build, row, &provider);
+    if (is_given(row, CONSENT_FIELD_SCHEDULE))
+        (void)find_set(build, row, &set);
+}
+
 void consent_build_add(struct consent_build *build, uint32_t source, uint32_t origin,
                        const struct consent_row *row)
 {
@@ -478,8 +490,13 @@ void consent_build_add(struct consent_build *build, uint32_t source, uint32_t or
     struct secret_reference secret = {SECRET_NONE, NULL};
     struct arena scratch;
     uint32_t provider = 0;
-    bool good = check_texts(build, row);
+    bool good;
 
+    if (row->is_broken) {
+        check_names(build, row);
+        return;
+    }
+    good = check_texts(build, row);
     arena_init(&scratch);
     good &= is_given(row, CONSENT_FIELD_PROVIDER) && find_provider(build, row, &provider) &&
             read_row(build, row, provider, &record);
