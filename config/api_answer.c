@@ -259,8 +259,18 @@ static void parse_verdicts(struct api_parse *parse, const struct yaml_node *node
                     &out->verdicts, &out->verdict_count);
 }
 
-void api_parse_answer(struct api_parse *parse, const struct yaml_node *node,
-                      const struct yaml_node *errors, enum request_kind kind,
+void api_parse_errors(struct api_parse *parse, const struct yaml_node *node)
+{
+    const struct yaml_node *request_id;
+
+    if (!api_parse_mapping(parse, node, "errors", "code|message|error_id|request_id"))
+        return;
+    parse_fields(parse, node, &parse->errors);
+    if ((request_id = yaml_get(node, "request_id")) != NULL)
+        parse_request_id(parse, request_id, &parse->errors);
+}
+
+void api_parse_answer(struct api_parse *parse, const struct yaml_node *node, enum request_kind kind,
                       struct api_answer *out)
 {
     static const struct {
@@ -282,13 +292,9 @@ void api_parse_answer(struct api_parse *parse, const struct yaml_node *node,
     };
     const struct yaml_node *field;
 
+    *out = parse->errors;
     out->poll_hint_unit_ms = 1;
     out->default_lifetime_ms = 5 * MS_PER_MINUTE;
-    if (errors != NULL) {
-        parse_fields(parse, errors, out);
-        if ((field = yaml_get(errors, "request_id")) != NULL)
-            parse_request_id(parse, field, out);
-    }
     if (!api_parse_mapping(parse, node, "answer", shapes[kind].allowed))
         return;
     (void)api_parse_required(parse, node, "answer", shapes[kind].required);

@@ -77,8 +77,7 @@ static void parse_modes(struct api_parse *parse, const struct yaml_node *node)
     }
 }
 
-static void parse_tokens(struct api_parse *parse, const struct yaml_node *node,
-                         const struct yaml_node *errors)
+static void parse_tokens(struct api_parse *parse, const struct yaml_node *node)
 {
     for (uint32_t i = 0; i < parse->definition->mode_count; i++) {
         struct api_mode *mode = &parse->definition->modes[i];
@@ -86,7 +85,7 @@ static void parse_tokens(struct api_parse *parse, const struct yaml_node *node,
 
         if (mode->has_token)
             api_parse_request(parse, yaml_get(value, "token"), REQUEST_TOKEN,
-                              (api_mode_set)(1u << i), errors, &mode->token);
+                              (api_mode_set)(1u << i), &mode->token);
     }
 }
 
@@ -175,8 +174,7 @@ static void parse_completion(struct api_parse *parse, const struct yaml_node *no
         api_parse_error(parse, poll, "floor is longer than max, so no poll could be timed");
 }
 
-static void parse_requests(struct api_parse *parse, const struct yaml_node *node,
-                           const struct yaml_node *errors)
+static void parse_requests(struct api_parse *parse, const struct yaml_node *node)
 {
     static const char *const names[] = {"initiate", "poll", "look_up"};
     struct api_definition *definition = parse->definition;
@@ -190,7 +188,7 @@ static void parse_requests(struct api_parse *parse, const struct yaml_node *node
         const struct yaml_node *value = yaml_get(node, names[kind]);
 
         if (value != NULL)
-            api_parse_request(parse, value, (enum request_kind)kind, all, errors,
+            api_parse_request(parse, value, (enum request_kind)kind, all,
                               &definition->requests[kind]);
     }
 }
@@ -245,22 +243,20 @@ static void parse_root(struct api_parse *parse, const struct yaml_node *root)
 {
     static const char what[] = "the definition";
     const struct yaml_node *auth;
-    const struct yaml_node *errors = yaml_get(root, "errors");
     const struct yaml_node *field;
 
-    if (errors != NULL &&
-        !api_parse_mapping(parse, errors, "errors", "code|message|error_id|request_id"))
-        errors = NULL;
     parse_scalars(parse, root);
+    if ((field = yaml_get(root, "errors")) != NULL)
+        api_parse_errors(parse, field);
     if ((field = api_parse_required(parse, root, what, "consent")) != NULL)
         parse_consent(parse, field);
     auth = api_parse_required(parse, root, what, "auth");
     if (auth != NULL) {
         parse_modes(parse, auth);
-        parse_tokens(parse, auth, errors);
+        parse_tokens(parse, auth);
     }
     if ((field = api_parse_required(parse, root, what, "requests")) != NULL)
-        parse_requests(parse, field, errors);
+        parse_requests(parse, field);
     if ((field = api_parse_required(parse, root, what, "statuses")) != NULL)
         api_parse_statuses(parse, field);
     if ((field = api_parse_required(parse, root, what, "causes")) != NULL)

@@ -18,6 +18,7 @@ struct api_parse {
     struct diagnostics *diagnostics;
     struct api_definition *definition;
     uint32_t variables_seen;     /* bit per enum api_variable, over all templates */
+    struct api_answer errors;    /* what `errors:` says, for every answer */
     struct place callback_place; /* of the first {callback_url?} */
     struct place flag_places[API_FLAGS_MAX];
 };
@@ -72,8 +73,7 @@ api_mode_set api_parse_when(struct api_parse *parse, const struct yaml_node *nod
 
 /* One request: method, path or url, headers, body, accepted, answer. `modes`: where it is used. */
 void api_parse_request(struct api_parse *parse, const struct yaml_node *node,
-                       enum request_kind kind, api_mode_set modes, const struct yaml_node *errors,
-                       struct api_request *out);
+                       enum request_kind kind, api_mode_set modes, struct api_request *out);
 
 /* ---- api_body.c ---- */
 
@@ -88,9 +88,10 @@ bool api_parse_pointer(struct api_parse *parse, const struct yaml_node *node,
                        struct api_pointer *out);
 void api_parse_source(struct api_parse *parse, const struct yaml_node *node,
                       struct api_source *out);
-/* `errors` holds the pointers that all requests share (code, message, ...); may be NULL. */
-void api_parse_answer(struct api_parse *parse, const struct yaml_node *node,
-                      const struct yaml_node *errors, enum request_kind kind,
+/* The pointers that the answers to all requests share: code, message, error_id, request_id. */
+void api_parse_errors(struct api_parse *parse, const struct yaml_node *node);
+/* One answer: the shared pointers, and its own over them. */
+void api_parse_answer(struct api_parse *parse, const struct yaml_node *node, enum request_kind kind,
                       struct api_answer *out);
 
 /* ---- api_rule.c ---- */

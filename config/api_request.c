@@ -83,8 +83,7 @@ static void parse_body(struct api_parse *parse, const struct yaml_node *node, co
 }
 
 void api_parse_request(struct api_parse *parse, const struct yaml_node *node,
-                       enum request_kind kind, api_mode_set modes, const struct yaml_node *errors,
-                       struct api_request *out)
+                       enum request_kind kind, api_mode_set modes, struct api_request *out)
 {
     const char *what = request_whats[kind];
     const struct yaml_node *method;
@@ -116,5 +115,5 @@ void api_parse_request(struct api_parse *parse, const struct yaml_node *node,
         parse_accepted(parse, accepted, out);
     answer = api_parse_required(parse, node, what, "answer");
     if (answer != NULL)
-        api_parse_answer(parse, answer, errors, kind, &out->answer);
+        api_parse_answer(parse, answer, kind, &out->answer);
 }

@@ -519,7 +519,7 @@ void classify_answer(const struct api_definition *definition, enum request_kind 
     REQUIRE(kind != REQUEST_TOKEN && reading.request->is_used);
     reading_open(&reading);
     read_common(&reading, kind);
-    if (!is_accepted(&reading))
+    if (!is_accepted(&reading) || (reading.root == NULL && http->status >= 400))
         judge_refused(&reading);
     else if (reading.root == NULL)
         decide_not_json(&reading);

@@ -72,6 +72,26 @@ static bool is_hex(const char *at, size_t left, unsigned char byte)
 
 enum echo { ECHO_RAW, ECHO_PERCENT, ECHO_JSON, ECHO_COUNT };
 
+/* As written in a JSON string, or in a JSON string that stands in a JSON string: any number of
+ * backslashes before a quote, a slash or u00XX; a backslash itself is doubled. */
+static size_t match_json(const char *at, size_t left, char byte)
+{
+    size_t run = 0;
+
+    if (byte == '\\')
+        return left >= 2 && at[0] == '\\' && at[1] == '\\' ? 2 : 0;
+    while (run < left && at[run] == '\\')
+        run++;
+    if (run == 0)
+        return left > 0 && at[0] == byte && byte != '"' ? 1 : 0;
+    if (run < left && at[run] == byte && (byte == '"' || byte == '/'))
+        return run + 1;
+    if (left - run >= 5 && memcmp(at + run, "u00", 3) == 0 &&
+        is_hex(at + run + 3, left - run - 3, (unsigned char)byte))
+        return run + 5;
+    return 0;
+}
+
 /* How many bytes at `at` stand for `byte`, in one way of writing; 0: they do not. */
 static size_t match_byte(const char *at, size_t left, char byte, enum echo echo)
 {
@@ -82,14 +102,7 @@ static size_t match_byte(const char *at, size_t left, char byte, enum echo echo)
         if (left >= 3 && at[0] == '%' && is_hex(at + 1, left - 1, (unsigned char)byte))
             return 3;
         return (is_same && byte != '%') || (left > 0 && byte == ' ' && at[0] == '+') ? 1 : 0;
-    case ECHO_JSON:
-        if (left >= 2 && at[0] == '\\' && at[1] == byte &&
-            (byte == '"' || byte == '\\' || byte == '/'))
-            return 2;
-        if (left >= 6 && memcmp(at, "\\u00", 4) == 0 &&
-            is_hex(at + 4, left - 4, (unsigned char)byte))
-            return 6;
-        return is_same && byte != '\\' && byte != '"' ? 1 : 0;
+    case ECHO_JSON: return match_json(at, left, byte);
     default: return is_same ? 1 : 0;
     }
 }
