@@ -108,3 +108,55 @@ def test_help():
     done = run("--help")
     assert done.returncode == 0
     assert "--timezone" in done.stdout
+
+
+# --- With a configuration ---------------------------------------------------------------------
+
+CONFIGURATION = """
+version: 1
+state: {database: state.db}
+schedules:
+  weekly: {cron: "30 1 * * SUN", timezone: Europe/London, dst: {gap: skip, overlap: both}}
+  nightly: {cron: "0 1 * * *", timezone: Europe/London}
+  plain: {cron: "@every 12h"}
+"""
+
+
+@pytest.fixture
+def configuration(tmp_path):
+    path = tmp_path / "refreshd.yaml"
+    path.write_text(CONFIGURATION)
+    return str(path)
+
+
+def test_one_schedule_with_its_zone_and_policy(configuration):
+    rows = firings("-c", configuration, "--schedule", "weekly", "--from", "2026-03-28",
+                   "-n", "2")
+    assert rows == [
+        {"schedule": "weekly", "at": "2026-04-05T00:30:00Z", "local": "2026-04-05T01:30:00+01:00"},
+        {"schedule": "weekly", "at": "2026-04-12T00:30:00Z", "local": "2026-04-12T01:30:00+01:00"}]
+    rows = firings("-c", configuration, "--schedule", "weekly", "--from", "2026-10-24", "-n", "2")
+    assert [row["at"] for row in rows] == ["2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z"]
+
+
+def test_all_schedules_in_the_order_of_time(configuration):
+    rows = firings("-c", configuration, "--from", "2026-04-04T12:00:00Z", "-n", "5")
+    assert [(row["schedule"], row["at"]) for row in rows] == [
+        ("nightly", "2026-04-05T00:00:00Z"), ("plain", "2026-04-05T00:00:00Z"),
+        ("weekly", "2026-04-05T00:30:00Z"), ("plain", "2026-04-05T12:00:00Z"),
+        ("nightly", "2026-04-06T00:00:00Z")]
+    done = run("-c", configuration, "--from", "2026-04-04T12:00:00Z", "-n", "1")
+    assert done.stdout.split() == ["2026-04-05T00:00:00Z", "2026-04-05T01:00:00+01:00", "nightly"]
+
+
+def test_unknown_schedule_and_broken_configuration(configuration, tmp_path):
+    done = run("-c", configuration, "--schedule", "nightli")
+    assert done.returncode == 64
+    assert "nightli" in done.stderr and done.stdout == ""
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(CONFIGURATION.replace("0 1 *", "0 25 *"))
+    done = run("-c", str(broken))
+    assert done.returncode == 78
+    assert "broken.yaml:6:" in done.stderr and "hour" in done.stderr and done.stdout == ""
+    # An expression needs no configuration, not even a good one.
+    assert run("-c", str(broken), "--cron", "@daily").returncode == 0

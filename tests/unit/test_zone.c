@@ -761,6 +761,32 @@ static void test_other_bad_files(void **state)
     assert_int_equal(zone_parse("x", "", 0, &fixture->arena, &zone, &fault), RESULT_FAULT);
 }
 
+/* The longest offsets that RFC 9636 allows, a second more, and the last plain character. */
+static void test_offsets_at_their_limits(void **state)
+{
+    static const struct {
+        int32_t offset_s;
+        bool is_good;
+    } rows[] = {{-89999, true}, {-90000, false}, {93599, true}, {93600, false}};
+    struct fixture *fixture = *state;
+
+    for (size_t i = 0; i < ROW_COUNT(rows); i++) {
+        struct file_image image = good_file(0, "");
+        struct file_image number = {.length = 0};
+        const struct zone *zone = NULL;
+        struct fault fault;
+
+        put_number(&number, rows[i].offset_s, 4);
+        memcpy(image.bytes + 44 + 10, number.bytes, 4);
+        image.bytes[44 + 10 + 12] = '~';
+        assert_int_equal(parse_image(fixture, &image, &zone, &fault) == RESULT_OK, rows[i].is_good);
+        if (!rows[i].is_good)
+            continue;
+        assert_int_equal(zone_offset_at(zone, UTC_NEVER).offset_s, rows[i].offset_s);
+        assert_string_equal(zone_offset_at(zone, UTC_NEVER).abbreviation, "~ST");
+    }
+}
+
 /* Without a rule the last type goes on; without anything type 0 holds. An empty rule is fine. */
 static void test_no_rule(void **state)
 {
@@ -849,6 +875,7 @@ int main(void)
         cmocka_unit_test(test_every_truncation_is_refused),
         cmocka_unit_test(test_one_wrong_field_is_refused),
         cmocka_unit_test(test_other_bad_files),
+        cmocka_unit_test(test_offsets_at_their_limits),
         cmocka_unit_test(test_no_rule),
         cmocka_unit_test(test_rule_starts_at_last_transition),
         cmocka_unit_test(test_damaged_files),
