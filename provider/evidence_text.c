@@ -18,6 +18,7 @@ struct secrets {
     struct request_value items[SECRETS_MAX];
     size_t count;
     char basic[BASE64_SIZE(PAIR_BYTES_MAX)];
+    size_t basic_length;
 };
 
 static void add_secret(struct secrets *secrets, struct request_value value)
@@ -37,21 +38,26 @@ static void add_basic(struct secrets *secrets, const struct request_value *id,
     memcpy(pair, id->bytes, id->length);
     pair[id->length] = ':';
     memcpy(pair + id->length + 1, secret->bytes, secret->length);
-    add_secret(secrets,
-               (struct request_value){secrets->basic, base64_encode(pair, length, secrets->basic)});
-    memory_wipe(pair, sizeof pair);
+    secrets->basic_length = base64_encode(pair, length, secrets->basic);
+    add_secret(secrets, (struct request_value){secrets->basic, secrets->basic_length});
+    memory_wipe(pair, length);
 }
 
-static void secrets_init(struct secrets *secrets, const struct request_variables *ours)
+/* Those that a text of `length` bytes can hold. */
+static void secrets_init(struct secrets *secrets, const struct request_variables *ours,
+                         size_t length)
 {
     secrets->count = 0;
+    secrets->basic_length = 0;
     if (ours == NULL)
         return;
     add_secret(secrets, ours->values[API_VARIABLE_CLIENT_SECRET]);
     add_secret(secrets, ours->values[API_VARIABLE_TOKEN]);
     add_secret(secrets, ours->values[API_VARIABLE_CUSTOMER_SECRET]);
-    add_basic(secrets, &ours->values[API_VARIABLE_CLIENT_ID],
-              &ours->values[API_VARIABLE_CLIENT_SECRET]);
+    if (length > ours->values[API_VARIABLE_CLIENT_ID].length +
+                     ours->values[API_VARIABLE_CLIENT_SECRET].length)
+        add_basic(secrets, &ours->values[API_VARIABLE_CLIENT_ID],
+                  &ours->values[API_VARIABLE_CLIENT_SECRET]);
 }
 
 static int hex_value(char digit)
@@ -126,15 +132,21 @@ static size_t match_whole(const struct request_value *secret, const char *at, si
 /* Length of the longest secret that begins at `at`, as written there; 0: none does. */
 static size_t match_secret(const struct secrets *secrets, const char *at, size_t left)
 {
+    const bool is_escape = at[0] == '%' || at[0] == '\\' || at[0] == '+';
     size_t longest = 0;
 
-    for (size_t i = 0; i < secrets->count; i++)
+    for (size_t i = 0; i < secrets->count; i++) {
+        const struct request_value *secret = &secrets->items[i];
+
+        if ((!is_escape && at[0] != secret->bytes[0]) || left < secret->length)
+            continue; /* no way of writing makes a secret shorter */
         for (int echo = ECHO_RAW; echo < ECHO_COUNT; echo++) {
-            size_t used = match_whole(&secrets->items[i], at, left, (enum echo)echo);
+            size_t used = match_whole(secret, at, left, (enum echo)echo);
 
             if (used > longest)
                 longest = used;
         }
+    }
     return longest;
 }
 
@@ -185,7 +197,7 @@ void evidence_text(char *out, size_t size, const char *bytes, size_t length,
     struct secrets secrets;
     size_t used = 0;
 
-    secrets_init(&secrets, ours);
+    secrets_init(&secrets, ours, length);
     for (size_t i = 0; i < length;) {
         char piece[8];
         size_t piece_length = 3;
@@ -202,5 +214,5 @@ void evidence_text(char *out, size_t size, const char *bytes, size_t length,
         i += taken;
     }
     out[used] = '\0';
-    memory_wipe(secrets.basic, sizeof secrets.basic);
+    memory_wipe(secrets.basic, secrets.basic_length);
 }
