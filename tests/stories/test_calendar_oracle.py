@@ -177,7 +177,7 @@ class Expression:
             hour_text, self.hours, self.follows_clock = number_field(chooser, 0, 23, 0.5)
         minute_text, self.minutes, _ = number_field(chooser, 0, 59, 0.3)
         if chooser.random() < 0.5:
-            minutes = sorted(chooser.sample((0, 15, 30, 45, 59), 2))
+            minutes = sorted(chooser.sample((0, 15, 30, 45, 59), chooser.choice((1, 1, 2))))
             minute_text, self.minutes = ",".join(map(str, minutes)), set(minutes)
         # A set of at most two seconds keeps the lists short.
         seconds = sorted(chooser.sample(range(60), chooser.choice((1, 2)))) if has_seconds else [0]
