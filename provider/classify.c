@@ -304,6 +304,7 @@ static void decide_by_facts(struct reading *reading, const struct facts *facts)
         return;
     }
     decide(reading, verdict);
+    reading->answer->is_about_job = verdict.class_ != CLASS_RUNNING;
     if (is_bad_end(verdict.class_))
         keep_cause(reading, facts, NULL);
 }
@@ -366,6 +367,7 @@ static void decide_by_all(struct reading *reading, json_t *children)
     else if (good + half > 0)
         worst = (struct verdict){CLASS_PARTIAL, REASON_NONE, false};
     decide(reading, worst);
+    reading->answer->is_about_job = true;
 }
 
 static void decide_by_children(struct reading *reading, json_t *children)

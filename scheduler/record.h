@@ -58,6 +58,7 @@ struct answer {
     bool reached_socket; /* false: certainly never sent (refused, no route, no token) */
     bool answered;       /* a complete HTTP answer arrived */
     bool wants_look_up;  /* the definition says: ask for the consent before judging */
+    bool is_about_job;   /* polls: this is the job's own end, not a failed request */
     enum tristate has_new_data;
     uint64_t reference_hash;      /* hash of the provider's job id; 0: none in this answer */
     struct utc_time job_started;  /* start as the provider tells it; UTC_NONE */

@@ -127,6 +127,7 @@ static void test_finqware_codes(void **state)
         assert_true(answer.reached_socket && answer.answered);
         assert_int_equal(answer.reference_hash, 0);
         assert_int_equal(answer.retry_after_ms, -1);
+        assert_false(answer.is_about_job); /* the request was refused, the job may go on */
     }
 }
 
@@ -165,6 +166,7 @@ static void test_finqware_job_statuses(void **state)
                      finqware_statuses[i].status);
         assert_int_equal(answer.wants_look_up, finqware_statuses[i].look_up);
         assert_int_equal(answer.has_new_data, TRI_UNKNOWN);
+        assert_int_equal(answer.is_about_job, finqware_statuses[i].class_ != CLASS_RUNNING);
     }
     classify(&finqware, REQUEST_POLL, 200, "{\"status\":\"job_failed\"}");
     assert_string_equal(texts.error_code, "job_failed");
@@ -327,6 +329,7 @@ static void test_bud_results(void **state)
         classify(is_v2 ? &bud_v2 : &bud_v1, REQUEST_POLL, 200, body);
         assert_class(row->class_, row->reason, row->status);
         assert_false(answer.wants_look_up);
+        assert_true(answer.is_about_job);
         if (row->class_ != CLASS_SUCCESS)
             assert_string_equal(texts.error_code, row->status);
         assert_string_equal(texts.child_job_id, is_v2 ? "S1" : "");
