@@ -64,36 +64,28 @@ out:
 enum result state_slots_write(struct state_store *store, uint32_t index, struct utc_time accounted,
                               struct fault *fault)
 {
-    const struct calendar *calendar = &store->config->schedule_settings[index].calendar;
+    const struct schedule_settings *settings = &store->config->schedule_settings[index];
+    struct utc_time spread_ago = utc_add_ms(accounted, -settings->spread_ms - 1);
     sqlite3_stmt *clear = state_sql_statement(store, STATEMENT_SLOT_CLEAR, fault);
     sqlite3_stmt *insert = state_sql_statement(store, STATEMENT_SLOT, fault);
-    struct calendar_firing firing = {.found = true, .at = accounted};
+    /* The last one first: its spread may still be going on. */
+    struct calendar_firing firing = calendar_latest(&settings->calendar, spread_ago, accounted);
 
     if (clear == NULL || insert == NULL)
         return RESULT_FAULT;
     (void)sqlite3_bind_int64(clear, 1, store->schedule_nos[index]);
     if (state_sql_run(store, clear, "write the coming slots", fault) != RESULT_OK)
         return RESULT_FAULT;
-    /* The accounted one first: its spread may still be going on. */
+    if (!firing.found)
+        firing = calendar_next(&settings->calendar, accounted);
     for (int i = 0; i <= SLOTS_AHEAD && firing.found; i++) {
         (void)sqlite3_bind_int64(insert, 1, store->schedule_nos[index]);
         (void)sqlite3_bind_int64(insert, 2, firing.at.ms);
         if (state_sql_run(store, insert, "write the coming slots", fault) != RESULT_OK)
             return RESULT_FAULT;
-        firing = calendar_next(calendar, firing.at);
+        firing = calendar_next(&settings->calendar, firing.at);
     }
     return RESULT_OK;
-}
-
-/* The slot whose spread may still be going on at `now`: the latest firing up to what is accounted
- * for, which need not be a firing itself. */
-static struct utc_time slot_before(const struct calendar *calendar, struct utc_time accounted,
-                                   int64_t spread_ms)
-{
-    struct utc_time from = utc_add_ms(accounted, -spread_ms - 1);
-    struct calendar_firing firing = calendar_latest(calendar, from, accounted);
-
-    return firing.found ? firing.at : accounted;
 }
 
 static enum result write_schedule(struct state_store *store, sqlite3_stmt *upsert, uint32_t index,
@@ -118,8 +110,7 @@ static enum result write_schedule(struct state_store *store, sqlite3_stmt *upser
     store->schedule_nos[index] = sqlite3_column_int64(upsert, 0);
     accounted.ms = sqlite3_column_int64(upsert, 1);
     (void)sqlite3_reset(upsert);
-    return state_slots_write(
-        store, index, slot_before(&settings->calendar, accounted, settings->spread_ms), fault);
+    return state_slots_write(store, index, accounted, fault);
 }
 
 /* Schedules that the configuration does not name any more. */
