@@ -86,6 +86,7 @@ struct recovered_run {
     struct utc_time deadline;
     int64_t spread_ms;
     uint32_t due;
+    struct utc_time started; /* the offsets of a catch-up run count from here; 0: not known */
 };
 /* An open run. Its population is given as scheduler_recover_slot for each member:
  * OUTCOME_NONE for one not accounted for yet. Memory is reserved from `due`. */
@@ -108,7 +109,8 @@ struct recovered_job {
     struct utc_time last_sent;
     enum answer_class last_class; /* of the last answer */
     enum reason last_reason;
-    uint64_t reference_hash;      /* 0: no provider job id known: in doubt or waiting */
+    uint64_t reference_hash;      /* that the last attempt (a re-POST: and its first sending)
+                                     learned; 0: none, whatever earlier attempts learned */
     struct utc_time next_attempt; /* of a job that waited; UTC_NONE */
 };
 /* An open job. Gives the job slot it got. A job whose last attempt has no answer is in doubt. */

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT
+ * configure.c - new settings over a running state: nodes and schedules are matched by name, so what
+ * they remember survives. See scheduler.h. */
+#include <string.h>
+
+#include "base/text.h"
+#include "scheduler/core.h"
+#include "scheduler/firing.h"
+#include "scheduler/limit_node.h"
+#include "scheduler/population.h"
+#include "scheduler/provider_gate.h"
+#include "scheduler/room.h"
+#include "scheduler/run.h"
+#include "scheduler/work.h"
+
+/* Names are matched by their hash: 64 bits over some thousand names. */
+static uint64_t name_hash(const char *name, uint64_t seed)
+{
+    return hash_bytes(name, strlen(name), seed);
+}
+
+/* Requests that are out and not handed over yet: the pending permits of a node. */
+static uint32_t pending_permits(const struct scheduler *scheduler, uint32_t provider,
+                                uint32_t institution)
+{
+    uint32_t pending = 0;
+
+    for (uint32_t i = 0; i < scheduler->job_capacity; i++) {
+        const struct job *job = &scheduler->jobs[i];
+
+        if (!job->in_use || !job->is_outstanding || job->is_sent)
+            continue;
+        if (institution != NONE_INDEX)
+            pending += job->institution == institution && job->request == REQUEST_INITIATE;
+        else
+            pending += scheduler->institutions[job->institution].provider == provider;
+    }
+    if (institution == NONE_INDEX && scheduler->providers[provider].token_requested &&
+        !scheduler->providers[provider].token_is_sent)
+        pending++;
+    return pending;
+}
+
+static enum result configure_node(struct limit_node *node, const struct limit_settings *limits,
+                                  int64_t guard_ms, uint32_t pending, struct fault *fault)
+{
+    node->requests_max = limits->requests_in_flight_max;
+    node->jobs_max = limits->jobs_running_max;
+    node->blackouts = limits->blackouts;
+    node->blackout_count = limits->blackout_count;
+    node->allowed = limits->windows;
+    node->allowed_count = limits->window_count;
+    limit_node_forget_windows(node);
+    return room_node_rates(node, limits, guard_ms, pending, fault);
+}
+
+static uint32_t provider_place(struct scheduler *scheduler, uint64_t hash)
+{
+    uint32_t place = NONE_INDEX;
+
+    for (uint32_t i = 0; i < scheduler->provider_count; i++)
+        if (scheduler->providers[i].name_hash == hash)
+            return i;
+    place = scheduler->provider_count++;
+    provider_gate_init(&scheduler->providers[place]);
+    scheduler->providers[place].name_hash = hash;
+    return place;
+}
+
+static enum result configure_provider(struct scheduler *scheduler, uint32_t index,
+                                      const struct provider_settings *settings, struct fault *fault)
+{
+    uint32_t place = provider_place(scheduler, name_hash(settings->name, 0));
+    struct provider *provider = &scheduler->providers[place];
+
+    scheduler->provider_places[index] = place;
+    provider->is_configured = true;
+    provider->settings_index = index;
+    provider->settings = *settings;
+    provider->auth_retry_at.us = INT64_MIN; /* the secret may be a new one: ask at once */
+    provider->pays_long = false;
+    for (uint32_t i = 0; i < settings->limits.rate_count; i++)
+        if (settings->limits.rates[i].span_ms >= LONG_SPAN_MS)
+            provider->pays_long = true;
+    return configure_node(&provider->node, &settings->limits, settings->rate_guard_ms,
+                          pending_permits(scheduler, place, NONE_INDEX), fault);
+}
+
+static uint32_t institution_place(struct scheduler *scheduler, uint32_t provider, uint64_t hash)
+{
+    struct institution *institution;
+
+    for (uint32_t i = 0; i < scheduler->institution_count; i++)
+        if (scheduler->institutions[i].provider == provider &&
+            scheduler->institutions[i].name_hash == hash)
+            return i;
+    institution = &scheduler->institutions[scheduler->institution_count];
+    *institution = (struct institution){.provider = provider, .name_hash = hash};
+    limit_node_clear(&institution->node);
+    for (uint32_t level = 0; level < QUEUE_LEVELS; level++) {
+        institution->queues[level] = (struct work_queue){NONE_INDEX, NONE_INDEX};
+        institution->ring_next[level] = NONE_INDEX;
+        institution->ring_prev[level] = NONE_INDEX;
+    }
+    return scheduler->institution_count++;
+}
+
+static enum result configure_institution(struct scheduler *scheduler, uint32_t index,
+                                         const struct institution_settings *settings,
+                                         struct fault *fault)
+{
+    uint32_t provider = scheduler->provider_places[settings->provider];
+    uint32_t place = institution_place(scheduler, provider, name_hash(settings->name, 0));
+    struct institution *institution = &scheduler->institutions[place];
+
+    scheduler->institution_places[index] = place;
+    institution->is_configured = true;
+    institution->is_default = strcmp(settings->name, "-") == 0;
+    institution->settings_index = index;
+    work_unblock(scheduler, place);
+    return configure_node(&institution->node, &settings->limits,
+                          scheduler->providers[provider].settings.rate_guard_ms,
+                          pending_permits(scheduler, provider, place), fault);
+}
+
+static void configure_schedule(struct scheduler *scheduler, uint32_t index,
+                               const struct schedule_settings *settings)
+{
+    uint64_t hash = name_hash(settings->name, 0);
+    uint32_t place = 0;
+    struct schedule *schedule;
+    bool is_known;
+
+    while (place < scheduler->schedule_count && scheduler->schedules[place].name_hash != hash)
+        place++;
+    is_known = place < scheduler->schedule_count;
+    schedule = &scheduler->schedules[place];
+    if (!is_known) {
+        *schedule = (struct schedule){.name_hash = hash, .paused_until = UTC_NONE};
+        scheduler->schedule_count++;
+    }
+    is_known = is_known && schedule->settings.revision == settings->revision;
+    scheduler->schedule_places[index] = place;
+    schedule->is_configured = true;
+    schedule->settings_index = index;
+    schedule->settings = *settings;
+    if (is_known) {
+        /* The zone's data may be new: ask again from where the accounting stands. */
+        schedule->next = calendar_next(&settings->calendar, schedule->accounted);
+    } else {
+        firing_start(schedule, scheduler->now.utc);
+        schedule->is_new = true;
+    }
+}
+
+/* Work queued by slots goes back to sleep: levels and nodes may have changed. */
+static void unqueue_slots(struct scheduler *scheduler)
+{
+    for (uint32_t i = 0; i < scheduler->run_capacity; i++) {
+        struct run *run = &scheduler->runs[i];
+
+        if (!run->in_use)
+            continue;
+        for (uint32_t slot = run->first; slot < run->first + run->count; slot++)
+            if (scheduler->slots[slot].state == SLOT_READY)
+                population_unqueue_slot(scheduler, slot);
+    }
+}
+
+static void forget_old_settings(struct scheduler *scheduler)
+{
+    static const struct limit_settings no_limits;
+
+    for (uint32_t i = 0; i < scheduler->provider_count; i++) {
+        struct provider *provider = &scheduler->providers[i];
+
+        provider->is_configured = false;
+        provider->settings_index = NONE_INDEX;
+        provider->settings.limits = no_limits;
+        provider->node.blackout_count = 0;
+        provider->node.allowed_count = 0;
+    }
+    for (uint32_t i = 0; i < scheduler->institution_count; i++) {
+        scheduler->institutions[i].is_configured = false;
+        scheduler->institutions[i].settings_index = NONE_INDEX;
+        scheduler->institutions[i].node.blackout_count = 0;
+        scheduler->institutions[i].node.allowed_count = 0;
+        scheduler->institutions[i].consents = 0;
+    }
+    for (uint32_t i = 0; i < scheduler->schedule_count; i++) {
+        scheduler->schedules[i].is_configured = false;
+        scheduler->schedules[i].settings_index = NONE_INDEX;
+        scheduler->schedules[i].population = 0;
+    }
+    for (uint32_t i = 1; i <= scheduler->consent_max; i++)
+        scheduler->consents[i].schedule_set = UINT16_MAX;
+}
+
+static void configure_sets(struct scheduler *scheduler, const struct scheduler_settings *settings)
+{
+    for (uint32_t i = 0; i < settings->schedule_set_count; i++) {
+        const struct schedule_set *from = &settings->schedule_sets[i];
+
+        scheduler->sets[i].count = from->count;
+        for (uint32_t j = 0; j < from->count; j++)
+            scheduler->sets[i].schedules[j] =
+                (uint16_t)scheduler->schedule_places[from->schedules[j]];
+    }
+    scheduler->set_count = settings->schedule_set_count;
+}
+
+static uint32_t gaps_needed(const struct scheduler_settings *settings)
+{
+    uint32_t count = 2; /* one gap at least: a refused charge gives the one before back */
+
+    for (uint32_t i = 0; i < settings->provider_count; i++)
+        if (settings->providers[i].quota.count > count)
+            count = settings->providers[i].quota.count;
+    return count - 1;
+}
+
+static enum result configure_check(const struct scheduler_settings *settings, struct fault *fault)
+{
+    for (uint32_t i = 0; i < settings->provider_count; i++)
+        if (settings->providers[i].quota.count > QUOTA_COUNT_MAX ||
+            settings->providers[i].limits.rate_count > RATES_MAX)
+            return fault_set(fault, FAULT_CONFIGURATION, "provider %s: quota or rates out of range",
+                             settings->providers[i].name);
+    if (settings->schedule_set_count >= UINT16_MAX || settings->schedule_count >= UINT16_MAX)
+        return fault_set(fault, FAULT_CONFIGURATION, "more than %u sets of schedules in use",
+                         UINT16_MAX - 1);
+    return RESULT_OK;
+}
+
+enum result scheduler_configure(struct scheduler *scheduler, struct time_now now,
+                                const struct scheduler_settings *settings, struct fault *fault)
+{
+    scheduler->now = now;
+    if (configure_check(settings, fault) != RESULT_OK ||
+        room_nodes(scheduler, settings->provider_count, settings->institution_count,
+                   settings->schedule_count, fault) != RESULT_OK ||
+        room_places(scheduler, settings, fault) != RESULT_OK ||
+        room_quota_gaps(scheduler, gaps_needed(settings), fault) != RESULT_OK)
+        return RESULT_FAULT;
+    unqueue_slots(scheduler);
+    forget_old_settings(scheduler);
+    scheduler->provider_places_count = settings->provider_count;
+    scheduler->institution_places_count = settings->institution_count;
+    scheduler->schedule_places_count = settings->schedule_count;
+    for (uint32_t i = 0; i < settings->provider_count; i++)
+        if (configure_provider(scheduler, i, &settings->providers[i], fault) != RESULT_OK)
+            return RESULT_FAULT;
+    for (uint32_t i = 0; i < settings->institution_count; i++)
+        if (configure_institution(scheduler, i, &settings->institutions[i], fault) != RESULT_OK)
+            return RESULT_FAULT;
+    for (uint32_t i = 0; i < settings->schedule_count; i++)
+        configure_schedule(scheduler, i, &settings->schedules[i]);
+    configure_sets(scheduler, settings);
+    scheduler->members_changed = true;
+    scheduler->has_orphans = true;
+    return room_runs(scheduler, 2 * settings->schedule_count, fault);
+}

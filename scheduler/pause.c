@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ * pause.c - see pause.h. */
+#include "scheduler/pause.h"
+
+#include "scheduler/consent.h"
+#include "scheduler/job.h"
+#include "scheduler/run.h"
+#include "scheduler/work.h"
+
+/* Waiting jobs that no backoff holds are judged again; NONE_INDEX: of all consents. */
+static void reconsider_jobs(struct scheduler *scheduler, uint32_t consent)
+{
+    for (uint32_t i = 0; i < scheduler->job_capacity; i++) {
+        const struct job *job = &scheduler->jobs[i];
+        bool is_waiting = job->state == JOB_NEW || job->state == JOB_RETRY_WAIT ||
+                          (job->state == JOB_IN_DOUBT && job->wants_repeat);
+
+        if (!job->in_use || !is_waiting || job->is_queued || job->wait_reason != REASON_PAUSED ||
+            heap_contains(&scheduler->jobs_mono, i) ||
+            (consent != NONE_INDEX && job->consent != consent))
+            continue;
+        heap_set(&scheduler->jobs_utc, i, scheduler->now.utc.ms); /* judged later in this step */
+    }
+}
+
+static void pause_consent(struct scheduler *scheduler, uint32_t consent, struct utc_time until)
+{
+    if (consent == 0 || consent > scheduler->consent_max)
+        return;
+    scheduler->consents[consent].paused_until_s =
+        until.ms == UTC_NONE.ms ? 0 : consent_seconds_ceil(until);
+    if (scheduler->is_recovering)
+        return;
+    for (uint32_t i = 0; i < scheduler->run_capacity; i++) {
+        struct run *run = &scheduler->runs[i];
+        uint32_t slot = run->in_use ? run_find_slot(scheduler, run, consent) : NONE_INDEX;
+
+        if (slot != NONE_INDEX && scheduler->slots[slot].state == SLOT_PARKED)
+            run_slot_consider(scheduler, slot);
+    }
+    reconsider_jobs(scheduler, consent);
+}
+
+void pause_set(struct scheduler *scheduler, enum scope_kind scope, uint32_t index,
+               struct utc_time until)
+{
+    switch (scope) {
+    case SCOPE_ALL: scheduler->paused_until = until; break;
+    case SCOPE_PROVIDER:
+        if (index < scheduler->provider_places_count)
+            scheduler->providers[scheduler->provider_places[index]].node.paused_until = until;
+        break;
+    case SCOPE_INSTITUTION:
+        if (index < scheduler->institution_places_count) {
+            scheduler->institutions[scheduler->institution_places[index]].node.paused_until = until;
+            work_unblock(scheduler, scheduler->institution_places[index]);
+        }
+        break;
+    case SCOPE_SCHEDULE:
+        if (index < scheduler->schedule_places_count) {
+            /* Paused slots go on in run_advance; this step comes there. */
+            scheduler->schedules[scheduler->schedule_places[index]].paused_until = until;
+            if (!scheduler->is_recovering)
+                reconsider_jobs(scheduler, NONE_INDEX);
+        }
+        break;
+    case SCOPE_CONSENT: pause_consent(scheduler, index, until); break;
+    }
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT
+ * view.c - what the shell may see of the core between two steps. See scheduler.h. */
+#include "scheduler/consent.h"
+#include "scheduler/dispatch.h"
+#include "scheduler/limit_node.h"
+#include "scheduler/provider_gate.h"
+#include "scheduler/scheduler.h"
+
+void scheduler_consent_past(const struct scheduler *scheduler, uint32_t number,
+                            struct consent_past *past)
+{
+    const struct consent *consent = &scheduler->consents[number];
+
+    REQUIRE(number >= 1 && number <= scheduler->consent_max);
+    *past = (struct consent_past){
+        .last_outcome = (enum outcome)consent->last_outcome,
+        .last_success = instant_get(&consent->last_success),
+        .last_attempt = instant_get(&consent->last_attempt),
+        .consecutive_failures = consent->failures,
+        .cooldown_refusals = consent->refusals,
+        .not_before = instant_get(&consent->not_before),
+        .not_before_reason = (enum reason)consent->not_before_reason,
+        .reference_hash = consent_reference(consent),
+        .learned_expires =
+            (consent->flags & CONSENT_LEARNED_EXPIRES) != 0 ? consent_expires(consent) : UTC_NEVER,
+        .is_held = (consent->flags & CONSENT_IS_HELD) != 0,
+        .is_suspended = (consent->flags & CONSENT_IS_SUSPENDED) != 0,
+    };
+}
+
+uint32_t scheduler_run_count(const struct scheduler *scheduler)
+{
+    return scheduler->run_count;
+}
+
+void scheduler_run_view(const struct scheduler *scheduler, uint32_t index, struct run_view *view)
+{
+    uint32_t place = 0;
+    const struct run *run;
+
+    REQUIRE(index < scheduler->run_count);
+    while (!scheduler->runs[place].in_use || index > 0) {
+        index -= scheduler->runs[place].in_use;
+        place++;
+    }
+    run = &scheduler->runs[place];
+    *view = (struct run_view){
+        .run = run->number,
+        .schedule = scheduler->schedules[run->schedule].settings_index,
+        .trigger = run->trigger,
+        .slot = run->slot,
+        .deadline = run->deadline,
+        .started = run->started,
+        .due = run->due,
+    };
+    for (int outcome = 0; outcome < OUTCOME_COUNT; outcome++)
+        view->counts[outcome] = run->counts[outcome];
+    for (uint32_t i = 0; i < scheduler->job_capacity; i++) {
+        const struct job *job = &scheduler->jobs[i];
+
+        if (job->in_use && job->slot != NONE_INDEX && scheduler->slots[job->slot].run == place)
+            view->open_jobs++;
+    }
+    view->waiting = run->open - view->open_jobs;
+}
+
+static void view_obstacle(const struct scheduler *scheduler, const struct obstacle *obstacle,
+                          struct node_view *view)
+{
+    if (obstacle->reason == REASON_NONE || view->blocked_reason != REASON_NONE)
+        return;
+    view->blocked_reason = obstacle->reason;
+    view->blocked_until =
+        obstacle->mono.us != MONO_NEVER.us ? core_utc_of(scheduler, obstacle->mono) : obstacle->utc;
+}
+
+void scheduler_provider_view(const struct scheduler *scheduler, struct time_now now, uint32_t index,
+                             struct node_view *view)
+{
+    struct scheduler copy = *scheduler;
+    struct provider provider;
+    struct obstacle obstacle;
+
+    REQUIRE(index < scheduler->provider_places_count);
+    copy.now = now;
+    provider = scheduler->providers[scheduler->provider_places[index]];
+    *view = (struct node_view){
+        .requests_in_flight = provider.node.requests_in_flight,
+        .jobs_running = provider.node.jobs_running,
+        .waiting = provider.work_waiting + provider.calls_waiting,
+        .blocked_until = UTC_NONE,
+    };
+    obstacle = provider_gate_job_obstacle(&copy, &provider);
+    view_obstacle(&copy, &obstacle, view);
+    obstacle = provider_gate_obstacle(&copy, &provider);
+    view_obstacle(&copy, &obstacle, view);
+}
+
+void scheduler_institution_view(const struct scheduler *scheduler, struct time_now now,
+                                uint32_t index, struct node_view *view)
+{
+    struct scheduler copy = *scheduler;
+    struct institution institution;
+    struct obstacle obstacle;
+
+    REQUIRE(index < scheduler->institution_places_count);
+    copy.now = now;
+    institution = scheduler->institutions[scheduler->institution_places[index]];
+    *view = (struct node_view){
+        .requests_in_flight = institution.node.requests_in_flight,
+        .jobs_running = institution.node.jobs_running,
+        .waiting = institution.waiting,
+        .blocked_until = UTC_NONE,
+    };
+    obstacle = dispatch_institution_obstacle(&copy, &institution);
+    view_obstacle(&copy, &obstacle, view);
+}
+
+struct utc_time scheduler_next_firing(const struct scheduler *scheduler, uint32_t index)
+{
+    const struct schedule *schedule;
+
+    if (!scheduler->calendars_enabled || index >= scheduler->schedule_places_count)
+        return UTC_NEVER;
+    schedule = &scheduler->schedules[scheduler->schedule_places[index]];
+    return schedule->next.found ? schedule->next.at : UTC_NEVER;
+}
+
+uint32_t scheduler_requests_outstanding(const struct scheduler *scheduler)
+{
+    return scheduler->requests_outstanding;
+}
+
+uint32_t scheduler_jobs_live(const struct scheduler *scheduler)
+{
+    return scheduler->jobs_live;
+}
+
+uint32_t scheduler_job_of_consent(const struct scheduler *scheduler, uint32_t consent)
+{
+    return consent >= 1 && consent <= scheduler->consent_max ? scheduler->consents[consent].job
+                                                             : NONE_INDEX;
+}
+
+bool scheduler_is_drained(const struct scheduler *scheduler)
+{
+    return scheduler->is_draining && scheduler->requests_outstanding == 0;
+}
