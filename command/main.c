@@ -16,9 +16,22 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"serve", command_serve, "the daemon, in the foreground"},
+    {"once", command_once, "do one run now, to its end, and print its manifest"},
     {"check", command_check, "validate the configuration"},
     {"config", command_config, "print the effective configuration"},
     {"next", command_next, "when schedules fire"},
+    {"status", command_status, "runs in progress, limits, backlog"},
+    {"why", command_why, "what blocks a consent now, and until when"},
+    {"consents", command_consents, "list consents"},
+    {"jobs", command_jobs, "list jobs"},
+    {"runs", command_runs, "list runs"},
+    {"trigger", command_trigger, "refresh one consent now"},
+    {"pause", command_pause, "send nothing for a while"},
+    {"resume", command_resume, "end a pause"},
+    {"release", command_release, "let held consents go"},
+    {"drain", command_drain, "initiate nothing more, finish what is open"},
+    {"reload", command_reload, "read the configuration and the sources again"},
     {"sandbox", command_sandbox, "play the provider APIs locally, with faults"},
     {"version", command_version, "version, libraries, zone data"},
 };

@@ -9,6 +9,7 @@
 
 #include "daemon/engine_control.h"
 #include "daemon/engine_internal.h"
+#include "daemon/status_surface.h"
 #include "daemon/webhook_listener.h"
 #include "reporting/reporting.h"
 #include "reporting/summary_log.h"
@@ -163,6 +164,9 @@ static enum result engine_open(struct engine *engine, const struct engine_option
     if (engine_sources_open(engine, now, fault) != RESULT_OK ||
         engine_control_open(engine, &engine->control, fault) != RESULT_OK)
         return RESULT_FAULT;
+    if (engine->config->http.listen != NULL && options->fire_calendars &&
+        status_surface_open(engine, &engine->status, fault) != RESULT_OK)
+        return RESULT_FAULT;
     if (engine->config->http.webhook_listen != NULL)
         return webhook_listener_open(engine, &engine->webhooks, fault);
     return RESULT_OK;
@@ -237,6 +241,7 @@ static void fold_all(struct engine *engine)
 
 void engine_destroy(struct engine *engine)
 {
+    status_surface_close(engine->status);
     webhook_listener_close(engine->webhooks);
     engine_control_close(engine->control);
     engine_sources_close(engine);

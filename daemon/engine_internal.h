@@ -25,6 +25,7 @@
 struct webhook_listener;
 struct engine_control;
 struct source_reader;
+struct status_surface;
 struct reporting;
 struct summary_log;
 
@@ -96,6 +97,7 @@ struct engine {
 
     struct webhook_listener *webhooks;
     struct engine_control *control;
+    struct status_surface *status;
     struct source_reader *sources;
     struct reporting *reporting;
     struct summary_log *summary;

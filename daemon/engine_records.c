@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/engine_internal.h"
+#include "daemon/status_surface.h"
 #include "daemon/webhook_listener.h"
 #include "reporting/summary_log.h"
 
@@ -76,6 +77,14 @@ static void reference_learned(struct engine *engine, struct time_now now,
         webhook_listener_match(engine->webhooks, now, job);
 }
 
+/* The summary log and the metrics count the same events, so their numbers agree. */
+static void count_outcome(struct engine *engine, const char *provider, enum outcome outcome,
+                          enum reason reason)
+{
+    summary_log_count(engine->summary, provider, outcome, reason);
+    status_surface_count(engine->status, provider, outcome);
+}
+
 /* Consents that fail are the business of views and reports; the log only tells what an operator
  * has to know of each: nothing at info level. */
 static void job_closed(struct engine *engine, const struct record *record)
@@ -106,8 +115,8 @@ static void skipped(struct engine *engine, const struct record *record)
         return;
     consent_table_settings(engine->population.table, row, &settings);
     institution = &engine->settings.institutions[settings.institution];
-    summary_log_count(engine->summary, engine->settings.providers[institution->provider].name,
-                      OUTCOME_SKIPPED, record->as.skip.reason);
+    count_outcome(engine, engine->settings.providers[institution->provider].name, OUTCOME_SKIPPED,
+                  record->as.skip.reason);
 }
 
 static void run_opened(struct engine *engine, const struct record *record)

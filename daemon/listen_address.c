@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -176,7 +178,8 @@ static bool split(const char *address, char *host, size_t host_size, char *port,
     } else if (memchr(address, ':', length) != NULL) {
         return false; /* an IPv6 address without brackets */
     }
-    if (length >= host_size || strspn(colon + 1, "0123456789") != strlen(colon + 1)) {
+    if (length >= host_size || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
+        atoi(colon + 1) > UINT16_MAX) {
         return false;
     }
     memcpy(host, begin, length);

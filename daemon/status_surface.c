@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT
+ * status_surface.c - see status_surface.h. */
+#include "daemon/status_surface.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/engine_internal.h"
+#include "daemon/http_in.h"
+
+#define PAGE_BYTES_MAX ((size_t)4 * 1024 * 1024)
+/* Institutions shown: beyond this only those that hold work back, so that a page stays small. */
+#define INSTITUTIONS_MAX 500
+
+/* Outcomes of one provider, by name: indexes change with reloads, counters must not. */
+struct provider_count {
+    struct provider_count *next;
+    uint64_t outcomes[OUTCOME_COUNT];
+    char name[];
+};
+
+struct status_surface {
+    struct engine *engine;
+    struct http_in *http;
+    struct provider_count *counts;
+    struct time_now started;
+};
+
+void status_surface_count(struct status_surface *surface, const char *provider,
+                          enum outcome outcome)
+{
+    struct provider_count *count;
+
+    if (surface == NULL)
+        return;
+    for (count = surface->counts; count != NULL; count = count->next)
+        if (strcmp(count->name, provider) == 0)
+            break;
+    if (count == NULL) {
+        count = calloc(1, sizeof *count + strlen(provider) + 1);
+        if (count == NULL)
+            return;
+        memcpy(count->name, provider, strlen(provider) + 1);
+        count->next = surface->counts;
+        surface->counts = count;
+    }
+    count->outcomes[outcome]++;
+}
+
+static void metric(struct text *page, const char *name, const char *type, const char *help)
+{
+    text_append_format(page, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void gauge(struct text *page, const char *name, const char *help, int64_t value)
+{
+    metric(page, name, "gauge", help);
+    text_append_format(page, "%s %" PRId64 "\n", name, value);
+}
+
+static void outcome_metrics(const struct status_surface *surface, struct text *page)
+{
+    metric(page, "refreshd_refresh_total", "counter", "Slots and manual jobs ended, by outcome.");
+    for (const struct provider_count *count = surface->counts; count != NULL; count = count->next)
+        for (enum outcome outcome = OUTCOME_REFRESHED; outcome < OUTCOME_COUNT; outcome++)
+            text_append_format(
+                page, "refreshd_refresh_total{provider=\"%s\",outcome=\"%s\"} %" PRIu64 "\n",
+                count->name, outcome_text(outcome), count->outcomes[outcome]);
+}
+
+static void backlog_metrics(const struct engine *engine, struct text *page)
+{
+    metric(page, "refreshd_due_backlog", "gauge", "Slots of open runs that wait, by schedule.");
+    for (uint32_t i = 0; i < scheduler_run_count(engine->scheduler); i++) {
+        struct run_view view;
+
+        scheduler_run_view(engine->scheduler, i, &view);
+        text_append_format(page, "refreshd_due_backlog{schedule=\"%s\",trigger=\"%s\"} %u\n",
+                           engine->settings.schedules[view.schedule].name,
+                           trigger_text(view.trigger), view.waiting);
+    }
+}
+
+static void provider_metrics(const struct engine *engine, struct time_now now, struct text *page)
+{
+    struct node_view view;
+
+    metric(page, "refreshd_jobs_running", "gauge", "Jobs running at a provider.");
+    for (uint32_t i = 0; i < engine->settings.provider_count; i++) {
+        scheduler_provider_view(engine->scheduler, now, i, &view);
+        text_append_format(page, "refreshd_jobs_running{provider=\"%s\"} %u\n",
+                           engine->settings.providers[i].name, view.jobs_running);
+    }
+    metric(page, "refreshd_requests_in_flight", "gauge", "Requests without an answer yet.");
+    for (uint32_t i = 0; i < engine->settings.provider_count; i++) {
+        scheduler_provider_view(engine->scheduler, now, i, &view);
+        text_append_format(page, "refreshd_requests_in_flight{provider=\"%s\"} %u\n",
+                           engine->settings.providers[i].name, view.requests_in_flight);
+    }
+    metric(page, "refreshd_connections_opened_total", "counter", "Connections opened.");
+    for (uint32_t i = 0; i < engine->link_count; i++) {
+        struct transport_counts counts = transport_client_counts(engine->links[i]->client);
+
+        text_append_format(page, "refreshd_connections_opened_total{provider=\"%s\"} %" PRIu64 "\n",
+                           engine->settings.providers[i].name, counts.connections_opened);
+    }
+}
+
+static void write_metrics(const struct status_surface *surface, struct text *page)
+{
+    const struct engine *engine = surface->engine;
+    struct state_store_metrics store;
+    struct time_now now = clock_now();
+
+    state_store_metrics(engine->store, &store);
+    metric(page, "refreshd_build_info", "gauge", "Version of the program.");
+    text_append_format(page, "refreshd_build_info{version=\"%s\"} 1\n", PACKAGE_VERSION);
+    metric(page, "refreshd_config_info", "gauge", "Digest of the configuration in force.");
+    text_append_format(page, "refreshd_config_info{digest=\"%s\"} 1\n", engine->config->digest);
+    outcome_metrics(surface, page);
+    backlog_metrics(engine, page);
+    provider_metrics(engine, now, page);
+    gauge(page, "refreshd_consents", "Consents in the population.",
+          consent_table_count(engine->population.table));
+    gauge(page, "refreshd_storage_blocked", "1 while the state database cannot be written.",
+          engine->is_storage_blocked);
+    gauge(page, "refreshd_db_wal_bytes", "Size of the write-ahead log.", store.wal_bytes);
+    gauge(page, "refreshd_reporting_lag_facts", "Facts not delivered to reporting yet.",
+          engine->reporting == NULL ? 0 : store.ledger_last - store.ledger_delivered);
+    gauge(page, "refreshd_start_time_seconds", "Start of the process, Unix time.",
+          surface->started.utc.ms / MS_PER_SECOND);
+    metric(page, "refreshd_db_commits_total", "counter", "Transactions committed.");
+    text_append_format(page, "refreshd_db_commits_total %" PRIu64 "\n", store.commits);
+}
+
+static void write_page(const struct status_surface *surface, struct text *page)
+{
+    const struct engine *engine = surface->engine;
+    struct time_now now = clock_now();
+    char instant[UTC_TEXT_SIZE];
+    uint32_t shown = 0;
+
+    text_append_format(page, "refreshd %s   %s   %u consents   %s\n\n", PACKAGE_VERSION,
+                       utc_text_seconds(now.utc, instant),
+                       consent_table_count(engine->population.table),
+                       engine->is_storage_blocked ? "STORAGE BLOCKED"
+                       : engine->is_draining      ? "draining"
+                                                  : "running");
+    for (uint32_t i = 0; i < scheduler_run_count(engine->scheduler); i++) {
+        struct run_view run;
+
+        scheduler_run_view(engine->scheduler, i, &run);
+        text_append_format(page, "run %s@%s  due %u  waiting %u  open %u\n",
+                           engine->settings.schedules[run.schedule].name,
+                           utc_text_seconds(run.slot, instant), run.due, run.waiting,
+                           run.open_jobs);
+    }
+    for (uint32_t i = 0; i < engine->settings.institution_count && shown < INSTITUTIONS_MAX; i++) {
+        const struct institution_settings *institution = &engine->settings.institutions[i];
+        struct node_view node;
+
+        scheduler_institution_view(engine->scheduler, now, i, &node);
+        if (node.jobs_running == 0 && node.waiting == 0 && node.blocked_reason == REASON_NONE)
+            continue;
+        shown++;
+        text_append_format(page, "%s/%s  running %u  waiting %u  %s\n",
+                           engine->settings.providers[institution->provider].name,
+                           institution->name, node.jobs_running, node.waiting,
+                           reason_text(node.blocked_reason));
+    }
+}
+
+static void respond_text(struct http_in_exchange *exchange, const char *type,
+                         const struct status_surface *surface,
+                         void (*write)(const struct status_surface *surface, struct text *page))
+{
+    struct text page;
+
+    text_init(&page, PAGE_BYTES_MAX);
+    write(surface, &page);
+    http_in_respond(exchange, &(struct http_in_answer){
+                                  .status = 200,
+                                  .content_type = type,
+                                  .body = page.bytes == NULL ? "" : page.bytes,
+                                  .body_length = page.length,
+                              });
+    text_deinit(&page);
+}
+
+static void on_request(void *context, struct http_in_exchange *exchange,
+                       const struct http_in_request *request)
+{
+    const struct status_surface *surface = context;
+    const struct engine *engine = surface->engine;
+
+    if (request->method != HTTP_IN_GET)
+        http_in_respond_text(exchange, 405, "this surface is read with GET");
+    else if (strcmp(request->path, "/healthz") == 0)
+        http_in_respond_text(exchange, 200, "alive");
+    else if (strcmp(request->path, "/readyz") == 0 && engine->is_storage_blocked)
+        http_in_respond_text(exchange, 503, "the state database cannot be written");
+    else if (strcmp(request->path, "/readyz") == 0 && engine->is_draining)
+        http_in_respond_text(exchange, 503, "draining");
+    else if (strcmp(request->path, "/readyz") == 0)
+        http_in_respond_text(exchange, 200, "ready");
+    else if (strcmp(request->path, "/metrics") == 0)
+        respond_text(exchange, "text/plain; version=0.0.4; charset=utf-8", surface, write_metrics);
+    else if (strcmp(request->path, "/") == 0)
+        respond_text(exchange, "text/plain; charset=utf-8", surface, write_page);
+    else
+        http_in_respond_text(exchange, 404, "there is /, /metrics, /healthz and /readyz");
+}
+
+enum result status_surface_open(struct engine *engine, struct status_surface **out,
+                                struct fault *fault)
+{
+    struct status_surface *surface = calloc(1, sizeof *surface);
+    const struct http_in_settings settings = {.address = engine->config->http.listen};
+    struct http_in_handler handler = {.on_request = on_request};
+
+    if (surface == NULL)
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+    surface->engine = engine;
+    surface->started = clock_now();
+    handler.context = surface;
+    if (http_in_create(engine->loop, &settings, &handler, &surface->http, fault) != RESULT_OK) {
+        free(surface);
+        return fault_prefix(fault, "http.listen");
+    }
+    log_begin(engine->log, surface->started.utc, LOG_INFO, "status_listening");
+    log_text(engine->log, "address", http_in_bound(surface->http));
+    log_end(engine->log);
+    *out = surface;
+    return RESULT_OK;
+}
+
+void status_surface_close(struct status_surface *surface)
+{
+    if (surface == NULL)
+        return;
+    http_in_destroy(surface->http);
+    while (surface->counts != NULL) {
+        struct provider_count *next = surface->counts->next;
+
+        free(surface->counts);
+        surface->counts = next;
+    }
+    free(surface);
+}
