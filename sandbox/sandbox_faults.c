@@ -137,31 +137,31 @@ bool sandbox_fault_before(struct sandbox_exchange *exchange)
     }
 }
 
-/* Put another id in place of the request's own. */
+/* Put another id in place of the request's own, wherever it is a whole string. */
 static void replace_own_id(struct sandbox_exchange *exchange)
 {
     struct sandbox *sandbox = exchange->sandbox;
     char other[SANDBOX_ID_SIZE];
+    struct text own;
     struct text changed;
     const char *p = sandbox->body.bytes;
 
-    if (exchange->own_id == NULL || exchange->own_id[0] == '\0' || p == NULL)
+    if (exchange->own_id == NULL || p == NULL)
         return;
     sandbox_id_write(other, sandbox->seed, SANDBOX_ID_OTHER_CONSENT, ++sandbox->request_number);
+    text_init(&own, SIZE_MAX / 2);
     text_init(&changed, SIZE_MAX / 2);
-    for (;;) {
-        const char *hit = strstr(p, exchange->own_id);
-
-        if (hit == NULL)
-            break;
+    sandbox_append_quoted(&own, exchange->own_id);
+    for (const char *hit = strstr(p, own.bytes); hit != NULL; hit = strstr(p, own.bytes)) {
         text_append(&changed, p, (size_t)(hit - p));
-        text_append_string(&changed, other);
-        p = hit + strlen(exchange->own_id);
+        text_append_format(&changed, "\"%s\"", other);
+        p = hit + own.length;
     }
     text_append_string(&changed, p);
     text_clear(&sandbox->body);
     text_append(&sandbox->body, changed.bytes, changed.length);
     text_deinit(&changed);
+    text_deinit(&own);
 }
 
 static void replace_body(struct sandbox_exchange *exchange, const char *body)
