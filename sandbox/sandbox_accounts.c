@@ -60,16 +60,43 @@ struct sandbox_account *sandbox_account_find(struct sandbox *sandbox, const char
     return account;
 }
 
+static bool rates_are_equal(const struct sandbox_rates *a, const struct sandbox_rates *b)
+{
+    bool is_equal = a->count == b->count;
+
+    for (size_t i = 0; is_equal && i < a->count; i++)
+        is_equal = a->entries[i].count == b->entries[i].count &&
+                   a->entries[i].period_us == b->entries[i].period_us;
+    return is_equal;
+}
+
+/* Windows and peaks belong to the rates they were counted for. */
+static void bank_refresh(const struct sandbox *sandbox, struct sandbox_bank_node *bank,
+                         const char *name)
+{
+    struct sandbox_bank before = bank->settings;
+
+    sandbox_scenario_bank(sandbox->scenario, name, &bank->settings);
+    if (!rates_are_equal(&before.limits.rates, &bank->settings.limits.rates))
+        sandbox_window_reset(&bank->window);
+    if (!rates_are_equal(&before.refuse_over, &bank->settings.refuse_over))
+        sandbox_window_reset(&bank->refuse_window);
+}
+
 void sandbox_accounts_refresh(struct sandbox *sandbox)
 {
     for (size_t i = 0; i < sandbox->account_count; i++) {
         struct sandbox_account *account = sandbox->accounts[i];
 
+        struct sandbox_rates before = account->settings.limits.rates;
+
         sandbox_scenario_account(sandbox->scenario, account->name, &account->settings);
+        if (!rates_are_equal(&before, &account->settings.limits.rates))
+            sandbox_window_reset(&account->window);
         for (uint32_t label = 0; label < account->bank_capacity; label++)
             if (account->banks[label] != NULL)
-                sandbox_scenario_bank(sandbox->scenario, sandbox_names_text(&sandbox->names, label),
-                                      &account->banks[label]->settings);
+                bank_refresh(sandbox, account->banks[label],
+                             sandbox_names_text(&sandbox->names, label));
     }
 }
 

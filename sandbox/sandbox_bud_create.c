@@ -72,6 +72,23 @@ static bool read_providers(struct sandbox_exchange *exchange, const json_t *body
     return true;
 }
 
+static bool check_resources(struct sandbox_exchange *exchange, const json_t *list)
+{
+    static const char *const known[] = {"accounts", "balances", "transactions", "parties",
+                                        "direct-debits"};
+    bool is_good = list == NULL || json_is_array(list);
+
+    for (size_t i = 0; is_good && i < json_array_size(list); i++) {
+        const char *name = json_string_value(json_array_get(list, i));
+        size_t k = 0;
+
+        while (name != NULL && k < sizeof known / sizeof known[0] && strcmp(known[k], name) != 0)
+            k++;
+        is_good = name != NULL && k < sizeof known / sizeof known[0];
+    }
+    return is_good || refuse_body(exchange, "resources: want an array of the documented words");
+}
+
 static bool read_wish(struct sandbox_exchange *exchange, const json_t *body, struct bud_wish *wish)
 {
     struct sandbox *sandbox = exchange->sandbox;
@@ -87,7 +104,8 @@ static bool read_wish(struct sandbox_exchange *exchange, const json_t *body, str
     } else {
         struct text set;
 
-        if (!read_providers(exchange, body, wish))
+        if (!read_providers(exchange, body, wish) ||
+            !check_resources(exchange, json_object_get(body, "resources")))
             return false;
         text_init(&set, (PROVIDER_BYTES_MAX + 1) * PROVIDERS_MAX);
         for (size_t i = 0; i < wish->provider_count; i++) {

@@ -61,11 +61,27 @@ static void serve_jobs(struct sandbox_exchange *exchange)
     sandbox_answer(exchange, 200);
 }
 
+/* A number of the query, or `missing`. */
+static uint32_t query_number(const struct sandbox_exchange *exchange, const char *name,
+                             uint32_t missing)
+{
+    char text[16];
+    int64_t number;
+
+    if (!sandbox_http_query(exchange->request, name, text, sizeof text) ||
+        !integer_parse(text, strlen(text), 0, UINT32_MAX, &number))
+        return missing;
+    return (uint32_t)number;
+}
+
+/* One line per job, oldest first; ?from=N&count=M reads a long ledger in pieces. */
 static void serve_ledger(struct sandbox_exchange *exchange)
 {
     struct sandbox *sandbox = exchange->sandbox;
+    uint32_t from = query_number(exchange, "from", 0);
+    uint32_t count = query_number(exchange, "count", UINT32_MAX);
 
-    for (uint32_t job = 0; job < sandbox->jobs.job_count; job++)
+    for (uint32_t job = from; job < sandbox->jobs.job_count && job - from < count; job++)
         sandbox_ledger_line(sandbox, job, exchange->now_ms, &sandbox->body);
     exchange->answer.content_type = "application/x-ndjson";
     sandbox_answer(exchange, 200);

@@ -66,14 +66,20 @@ static uint32_t token_issue(struct sandbox_exchange *exchange, bool is_refresh)
     return account->token_count++;
 }
 
+/* Requests that were on their way while the first refusal was: how long that may last. */
+static int64_t grace_ms(const struct sandbox_exchange *exchange)
+{
+    return exchange->account->settings.auth_grace_ms +
+           exchange->sandbox->scenario->answer_delay_ms.max;
+}
+
 /* ---- checks ------------------------------------------------------------------------------- */
 
 static void token_refused(struct sandbox_exchange *exchange, struct sandbox_token *token)
 {
     if (token->first_refused_ms == 0) {
         token->first_refused_ms = exchange->now_ms;
-    } else if (exchange->now_ms - token->first_refused_ms >
-               exchange->account->settings.auth_grace_ms) {
+    } else if (exchange->now_ms - token->first_refused_ms > grace_ms(exchange)) {
         token->late_uses++;
         if (token->late_uses > 1)
             sandbox_break(exchange, SANDBOX_RULE_EXPIRED_TOKEN_REUSED,
@@ -116,7 +122,7 @@ static void credentials_refused(struct sandbox_exchange *exchange)
         return;
     }
     /* Requests that were on their way when the first refusal was answered are no hammering. */
-    if (now_ms - account->refusals_since_ms <= account->settings.auth_grace_ms)
+    if (now_ms - account->refusals_since_ms <= grace_ms(exchange))
         return;
     account->refusals_ms[account->refusal_count % ring] = now_ms;
     account->refusal_count++;

@@ -594,6 +594,8 @@ def bud_rules():
         assert s.status(s.V2, child).json["code_id"] == "task_not_found"
 
     def malformed_request(s):
+        assert s.refresh_v2(resources=["accounts", "direct-debits"]).status == 202
+        assert s.breaks() == {}
         assert s.bud("POST", s.V2, "").json["code_id"] == "failed_validation"
 
     def bank_rate(s):
@@ -878,6 +880,29 @@ def test_the_ledger_tells_what_a_client_should_know(sandbox):
     assert s.stats(consent="cust-1")["consent"] == {"id": "cust-1", "jobs": 2,
                                                     "create_requests": 3, "poll_requests": 0}
     assert s.stats()["jobs"] == {"total": 3, "open": 3, "open_peak": 3}
+
+
+def test_a_long_ledger_is_read_in_pieces(sandbox):
+    s = sandbox(QUICK)
+    for i in range(5):
+        s.create(f"c-{i}")
+    pieces = [s.send("GET", f"/sandbox/v1/ledger?from={i}&count=2").body for i in (0, 2, 4, 6)]
+    assert [len(piece.splitlines()) for piece in pieces] == [2, 2, 1, 0]
+    assert b"".join(pieces) == s.send("GET", "/sandbox/v1/ledger").body
+
+
+def test_new_limits_start_with_empty_windows(sandbox):
+    s = sandbox(dict(QUICK, limits={"finqware": {"rate": "9/h"}}))
+    for i in range(3):
+        s.create(f"c-{i}")
+    s.change(limits={"finqware": {"rate": "2/h"}})
+    s.create("c-4")
+    s.change(poll_floor_ms=1)
+    s.create("c-5")
+    assert s.breaks() == {}
+    assert [peak["peak"] for peak in s.stats()["peaks"]] == [2]
+    s.create("c-6")
+    assert s.breaks() == {"account_rate": 1}
 
 
 def test_reset_forgets_everything_but_the_scenario(sandbox):
