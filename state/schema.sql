@@ -17,6 +17,7 @@ CREATE TABLE meta (
     is_open        INTEGER NOT NULL, -- 1 while a program writes: still 1 at start means a crash
     folded_seq     INTEGER NOT NULL, -- ledger numbers up to here are in the consent rows
     folded_job_no  INTEGER NOT NULL, -- jobs that closed after folded_seq have at least this number
+    folded_run_no  INTEGER NOT NULL, -- slots skipped after folded_seq are of at least this run
     delivered_seq  INTEGER NOT NULL, -- ledger numbers up to here are in the reporting database
     config_digest  TEXT
 ) STRICT;
@@ -136,7 +137,7 @@ CREATE TABLE run (
     finished_ms        INTEGER,
     due                INTEGER NOT NULL,
     is_missed          INTEGER NOT NULL,
-    is_orphan          INTEGER NOT NULL DEFAULT 0, -- the core has let go of it: closes with its last job
+    is_orphan          INTEGER NOT NULL DEFAULT 0, -- let go by the core: closes with its last job
     first_job_no       INTEGER NOT NULL,     -- its jobs are among first_job_no..last_job_no
     last_job_no        INTEGER,              -- NULL while open
     config_digest      TEXT NOT NULL,
@@ -179,7 +180,7 @@ CREATE INDEX job_by_consent ON job (consent_no);
 
 CREATE TABLE attempt (
     attempt_key     INTEGER PRIMARY KEY, -- job_no * 65536 + number of the attempt in its job
-    sent_ms         INTEGER,             -- of the intent until the answer says better; NULL: never left
+    sent_ms         INTEGER,             -- the intent, then the hand-over; NULL: never left
     answered_ms     INTEGER,
     class           INTEGER,
     reason          INTEGER,
@@ -204,6 +205,7 @@ CREATE TABLE skip (
     reason     INTEGER NOT NULL,
     count      INTEGER NOT NULL,
     detail     TEXT,
+    seq        INTEGER NOT NULL, -- its number in the ledger
     PRIMARY KEY (run_no, consent_no)
 ) STRICT, WITHOUT ROWID;
 

@@ -59,7 +59,7 @@ static enum result skip_delivery(struct state_store *store, struct fault *fault)
 {
     uint64_t rows = 0;
 
-    if (store->config == NULL || store->config->reporting.database != NULL)
+    if (store->names.config == NULL || store->names.config->reporting.database != NULL)
         return RESULT_OK;
     store->delivered_seq = store->last_seq;
     return change_rows(store, "UPDATE meta SET delivered_seq = ?1", store->last_seq, &rows, fault);
@@ -76,7 +76,9 @@ static enum result advance_watermark(struct state_store *store, struct fault *fa
                        "UPDATE meta SET folded_seq = ?1, folded_job_no = coalesce("
                        "(SELECT job_no FROM job WHERE job_no >= folded_job_no"
                        " AND finished_ms IS NULL ORDER BY job_no LIMIT 1),"
-                       " (SELECT coalesce(max(job_no), 0) + 1 FROM job))"
+                       " (SELECT coalesce(max(job_no), 0) + 1 FROM job)), folded_run_no = coalesce("
+                       "(SELECT min(run_no) FROM run WHERE finished_ms IS NULL),"
+                       " (SELECT coalesce(max(run_no), 0) + 1 FROM run))"
                        " WHERE folded_seq < ?1",
                        store->last_seq, &rows, fault);
 }

@@ -65,15 +65,16 @@ static enum result commit_run_open(struct state_store *store, const struct recor
     char run_id[MANIFEST_NAME_BYTES];
     STATEMENT_OR_FAULT(statement, STATEMENT_RUN_OPEN);
 
-    REQUIRE(store->config != NULL && index < store->config->schedule_count);
+    REQUIRE(store->names.config != NULL && index < store->names.config->schedule_count);
     if (record->as.run_open.slot.ms % MS_PER_SECOND == 0)
         (void)utc_text_seconds(record->as.run_open.slot, slot);
     else
         (void)utc_text(record->as.run_open.slot, slot);
-    (void)snprintf(run_id, sizeof run_id, "%s@%s", store->config->schedules[index].name, slot);
+    (void)snprintf(run_id, sizeof run_id, "%s@%s", store->names.config->schedules[index].name,
+                   slot);
     (void)sqlite3_bind_int64(statement, 1, record->as.run_open.run);
     state_bind_text(statement, 2, run_id);
-    (void)sqlite3_bind_int64(statement, 3, store->schedule_nos[index]);
+    (void)sqlite3_bind_int64(statement, 3, store->names.schedule_nos[index]);
     (void)sqlite3_bind_int(statement, 4, (int)record->as.run_open.trigger);
     (void)sqlite3_bind_int64(statement, 5, record->as.run_open.slot.ms);
     (void)sqlite3_bind_int64(statement, 6, record->as.run_open.local_ms);
@@ -84,7 +85,7 @@ static enum result commit_run_open(struct state_store *store, const struct recor
     (void)sqlite3_bind_int64(statement, 11, record->as.run_open.due);
     (void)sqlite3_bind_int(statement, 12, record->as.run_open.is_missed ? 1 : 0);
     (void)sqlite3_bind_int64(statement, 13, store->last_job_no + 1);
-    state_bind_text(statement, 14, store->config->digest);
+    state_bind_text(statement, 14, store->names.config->digest);
     (void)sqlite3_bind_null(statement, 15);
     (void)sqlite3_bind_null(statement, 16);
     if (record->as.run_open.trigger == TRIGGER_ONCE) {
@@ -345,42 +346,82 @@ static enum result commit_job_close(struct state_store *store, const struct reco
 
 /* ---- slots without a job, consents, the rest ---- */
 
-static enum result commit_skip(struct state_store *store, const struct record *record,
-                               struct fault *fault)
-{
-    STATEMENT_OR_FAULT(statement, STATEMENT_SKIP);
-
-    (void)sqlite3_bind_int64(statement, 1, record->as.skip.run);
-    (void)sqlite3_bind_int64(statement, 2, record->as.skip.consent);
-    (void)sqlite3_bind_int64(statement, 3, record->as.skip.due.ms);
-    (void)sqlite3_bind_int64(statement, 4, record->at.ms);
-    (void)sqlite3_bind_int(statement, 5, (int)record->as.skip.reason);
-    (void)sqlite3_bind_int64(statement, 6, record->as.skip.count);
-    if (state_sql_run(store, statement, "write a skip", fault) != RESULT_OK)
-        return RESULT_FAULT;
-    return state_commit_ledger(store, LEDGER_SKIP, record->as.skip.consent, record->as.skip.run,
-                               fault);
-}
-
-static enum result commit_release_audit(struct state_store *store, const struct record *record,
-                                        struct fault *fault)
+/* A manual trigger that never got its turn: no slot of any run, so people read it in the audit. */
+static enum result commit_trigger_given_up(struct state_store *store, const struct record *record,
+                                           struct fault *fault)
 {
     bool found = false;
     STATEMENT_OR_FAULT(name, STATEMENT_CONSENT_NAME);
     STATEMENT_OR_FAULT(audit, STATEMENT_AUDIT);
     enum result result;
 
-    (void)sqlite3_bind_int64(name, 1, record->as.hold.consent);
-    if (state_sql_step(store->db, name, &found, "write an audit row", fault) != RESULT_OK)
+    (void)sqlite3_bind_int64(name, 1, record->as.skip.consent);
+    if (state_sql_step(store->db, name, &found, "read a consent", fault) != RESULT_OK)
         return RESULT_FAULT;
     (void)sqlite3_bind_int64(audit, 1, record->at.ms);
     state_bind_text(audit, 2, "refreshd");
-    state_bind_text(audit, 3, "release");
+    state_bind_text(audit, 3, "trigger given up");
     state_bind_text(audit, 4, found ? state_column_text(name, 0) : "?");
-    state_bind_text(audit, 5, "the hold ended");
+    state_bind_text(audit, 5, reason_text(record->as.skip.reason));
     result = state_sql_run(store, audit, "write an audit row", fault);
     (void)sqlite3_reset(name);
     return result;
+}
+
+/* What the program did about a consent by itself, where people look for it. */
+static enum result commit_audit(struct state_store *store, struct utc_time at, const char *action,
+                                uint32_t consent, const char *reason, struct fault *fault)
+{
+    bool found = false;
+    STATEMENT_OR_FAULT(name, STATEMENT_CONSENT_NAME);
+    STATEMENT_OR_FAULT(audit, STATEMENT_AUDIT);
+    enum result result;
+
+    (void)sqlite3_bind_int64(name, 1, consent);
+    if (state_sql_step(store->db, name, &found, "write an audit row", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    (void)sqlite3_bind_int64(audit, 1, at.ms);
+    state_bind_text(audit, 2, "refreshd");
+    state_bind_text(audit, 3, action);
+    state_bind_text(audit, 4, found ? state_column_text(name, 0) : "?");
+    state_bind_text(audit, 5, reason);
+    result = state_sql_run(store, audit, "write an audit row", fault);
+    (void)sqlite3_reset(name);
+    return result;
+}
+
+/* A trigger by hand that never got its turn belongs to no run: there is no slot to account for, but
+ * whoever asked can read what became of it. */
+static enum result commit_given_up(struct state_store *store, const struct record *record,
+                                   struct fault *fault)
+{
+    char reason[64];
+
+    (void)snprintf(reason, sizeof reason, "given up, never sent: %s",
+                   reason_text(record->as.skip.reason));
+    return commit_audit(store, record->at, "trigger", record->as.skip.consent, reason, fault);
+}
+
+static enum result commit_skip(struct state_store *store, const struct record *record,
+                               struct fault *fault)
+{
+    STATEMENT_OR_FAULT(statement, STATEMENT_SKIP);
+
+    if (record->as.skip.run == 0)
+        return commit_given_up(store, record, fault);
+    (void)sqlite3_bind_int64(statement, 1, record->as.skip.run);
+    (void)sqlite3_bind_int64(statement, 2, record->as.skip.consent);
+    (void)sqlite3_bind_int64(statement, 3, record->as.skip.due.ms);
+    (void)sqlite3_bind_int64(statement, 4, record->at.ms);
+    (void)sqlite3_bind_int(statement, 5, (int)record->as.skip.reason);
+    (void)sqlite3_bind_int64(statement, 6, record->as.skip.count);
+    (void)sqlite3_bind_int64(statement, 7, store->last_seq + 1);
+    if (state_sql_run(store, statement, "write a skip", fault) != RESULT_OK ||
+        (record->as.skip.consent != 0 &&
+         mark_dirty(store, record->as.skip.consent, fault) != RESULT_OK))
+        return RESULT_FAULT;
+    return state_commit_ledger(store, LEDGER_SKIP, record->as.skip.consent, record->as.skip.run,
+                               fault);
 }
 
 static enum result commit_hold(struct state_store *store, const struct record *record,
@@ -394,7 +435,8 @@ static enum result commit_hold(struct state_store *store, const struct record *r
     (void)sqlite3_bind_int(statement, 3, is_hold && record->as.hold.is_suspended ? 1 : 0);
     if (state_sql_run(store, statement, "write a hold", fault) != RESULT_OK ||
         require_one_change(store, "consent", record->as.hold.consent, fault) != RESULT_OK ||
-        (!is_hold && commit_release_audit(store, record, fault) != RESULT_OK))
+        (!is_hold && commit_audit(store, record->at, "release", record->as.hold.consent,
+                                  "the hold ended", fault) != RESULT_OK))
         return RESULT_FAULT;
     return state_commit_ledger(store, LEDGER_CONSENT, record->as.hold.consent, 0, fault);
 }
@@ -418,8 +460,8 @@ static enum result commit_calls(struct state_store *store, const struct record *
     uint32_t index = record->as.calls.provider;
     STATEMENT_OR_FAULT(statement, STATEMENT_CALLS);
 
-    REQUIRE(store->config != NULL && index < store->config->provider_count);
-    (void)sqlite3_bind_int64(statement, 1, store->provider_nos[index]);
+    REQUIRE(store->names.config != NULL && index < store->names.config->provider_count);
+    (void)sqlite3_bind_int64(statement, 1, store->names.provider_nos[index]);
     (void)sqlite3_bind_int64(statement, 2, record->at.ms / MS_PER_SECOND);
     (void)sqlite3_bind_int64(statement, 3, record->as.calls.count);
     return state_sql_run(store, statement, "write calls", fault);
@@ -431,8 +473,8 @@ static enum result commit_schedule(struct state_store *store, const struct recor
     uint32_t index = record->as.schedule.schedule;
     STATEMENT_OR_FAULT(statement, STATEMENT_SCHEDULE);
 
-    REQUIRE(store->config != NULL && index < store->config->schedule_count);
-    (void)sqlite3_bind_int64(statement, 1, store->schedule_nos[index]);
+    REQUIRE(store->names.config != NULL && index < store->names.config->schedule_count);
+    (void)sqlite3_bind_int64(statement, 1, store->names.schedule_nos[index]);
     (void)sqlite3_bind_int64(statement, 2, record->as.schedule.slot.ms);
     (void)sqlite3_bind_int64(statement, 3, record->as.schedule.local_ms);
     (void)sqlite3_bind_int(statement, 4, record->as.schedule.fold);
@@ -501,7 +543,10 @@ enum result state_commit_record(struct state_store *store, const struct record *
         result = commit_job_close(
             store, record, answered_evidence(records, *index, record->as.job_close.job), fault);
         break;
-    case RECORD_SKIP: result = commit_skip(store, record, fault); break;
+    case RECORD_SKIP:
+        result = record->as.skip.run == 0 ? commit_trigger_given_up(store, record, fault)
+                                          : commit_skip(store, record, fault);
+        break;
     case RECORD_HOLD:
     case RECORD_RELEASE: result = commit_hold(store, record, fault); break;
     case RECORD_EXPIRES: result = commit_expires(store, record, fault); break;

@@ -10,10 +10,10 @@
 static enum result write_provider(struct state_store *store, sqlite3_stmt *upsert, uint32_t index,
                                   int64_t *number, struct fault *fault)
 {
-    const struct provider_settings *settings = &store->config->provider_settings[index];
+    const struct provider_settings *settings = &store->names.config->provider_settings[index];
     bool found = false;
 
-    state_bind_text(upsert, 1, store->config->providers[index].name);
+    state_bind_text(upsert, 1, store->names.config->providers[index].name);
     (void)sqlite3_bind_int64(upsert, 2, settings->quota.count);
     (void)sqlite3_bind_int64(upsert, 3, settings->quota.window_ms);
     (void)sqlite3_bind_int64(upsert, 4, settings->cooldown.after_accept_ms);
@@ -52,7 +52,7 @@ static enum result write_providers(struct state_store *store, int64_t *numbers, 
     statement = NULL;
     if (state_sql_prepare(store->db, sql, &statement, "write the providers", fault) != RESULT_OK)
         goto out;
-    for (uint32_t i = 0; i < store->config->provider_count; i++)
+    for (uint32_t i = 0; i < store->names.config->provider_count; i++)
         if (write_provider(store, statement, i, &numbers[i], fault) != RESULT_OK)
             goto out;
     result = RESULT_OK;
@@ -64,7 +64,7 @@ out:
 enum result state_slots_write(struct state_store *store, uint32_t index, struct utc_time accounted,
                               struct fault *fault)
 {
-    const struct schedule_settings *settings = &store->config->schedule_settings[index];
+    const struct schedule_settings *settings = &store->names.config->schedule_settings[index];
     struct utc_time spread_ago = utc_add_ms(accounted, -settings->spread_ms - 1);
     sqlite3_stmt *clear = state_sql_statement(store, STATEMENT_SLOT_CLEAR, fault);
     sqlite3_stmt *insert = state_sql_statement(store, STATEMENT_SLOT, fault);
@@ -73,13 +73,13 @@ enum result state_slots_write(struct state_store *store, uint32_t index, struct 
 
     if (clear == NULL || insert == NULL)
         return RESULT_FAULT;
-    (void)sqlite3_bind_int64(clear, 1, store->schedule_nos[index]);
+    (void)sqlite3_bind_int64(clear, 1, store->names.schedule_nos[index]);
     if (state_sql_run(store, clear, "write the coming slots", fault) != RESULT_OK)
         return RESULT_FAULT;
     if (!firing.found)
         firing = calendar_next(&settings->calendar, accounted);
     for (int i = 0; i <= SLOTS_AHEAD && firing.found; i++) {
-        (void)sqlite3_bind_int64(insert, 1, store->schedule_nos[index]);
+        (void)sqlite3_bind_int64(insert, 1, store->names.schedule_nos[index]);
         (void)sqlite3_bind_int64(insert, 2, firing.at.ms);
         if (state_sql_run(store, insert, "write the coming slots", fault) != RESULT_OK)
             return RESULT_FAULT;
@@ -91,8 +91,8 @@ enum result state_slots_write(struct state_store *store, uint32_t index, struct 
 static enum result write_schedule(struct state_store *store, sqlite3_stmt *upsert, uint32_t index,
                                   struct utc_time now, struct fault *fault)
 {
-    const struct config_schedule *schedule = &store->config->schedules[index];
-    const struct schedule_settings *settings = &store->config->schedule_settings[index];
+    const struct config_schedule *schedule = &store->names.config->schedules[index];
+    const struct schedule_settings *settings = &store->names.config->schedule_settings[index];
     bool found = false;
     struct utc_time accounted;
 
@@ -107,7 +107,7 @@ static enum result write_schedule(struct state_store *store, sqlite3_stmt *upser
     if (state_sql_step(store->db, upsert, &found, "write a schedule", fault) != RESULT_OK)
         return RESULT_FAULT;
     REQUIRE(found);
-    store->schedule_nos[index] = sqlite3_column_int64(upsert, 0);
+    store->names.schedule_nos[index] = sqlite3_column_int64(upsert, 0);
     accounted.ms = sqlite3_column_int64(upsert, 1);
     (void)sqlite3_reset(upsert);
     return state_slots_write(store, index, accounted, fault);
@@ -129,8 +129,8 @@ static enum result retire_schedules(struct state_store *store, struct utc_time n
         state_sql_prepare(store->db, "INSERT INTO temp.kept VALUES (?1)", &statement,
                           "write the schedules", fault) != RESULT_OK)
         return RESULT_FAULT;
-    for (uint32_t i = 0; i < store->config->schedule_count; i++) {
-        (void)sqlite3_bind_int64(statement, 1, store->schedule_nos[i]);
+    for (uint32_t i = 0; i < store->names.config->schedule_count; i++) {
+        (void)sqlite3_bind_int64(statement, 1, store->names.schedule_nos[i]);
         if (state_sql_run(store, statement, "write the schedules", fault) != RESULT_OK)
             goto out;
     }
@@ -167,7 +167,7 @@ static enum result write_schedules(struct state_store *store, struct utc_time no
 
     if (state_sql_prepare(store->db, sql, &statement, "write the schedules", fault) != RESULT_OK)
         return RESULT_FAULT;
-    for (uint32_t i = 0; i < store->config->schedule_count; i++)
+    for (uint32_t i = 0; i < store->names.config->schedule_count; i++)
         if (write_schedule(store, statement, i, now, fault) != RESULT_OK)
             goto out;
     result = retire_schedules(store, now, fault);
@@ -184,49 +184,66 @@ static enum result write_digest(struct state_store *store, struct fault *fault)
     if (state_sql_prepare(store->db, "UPDATE meta SET config_digest = ?1", &statement,
                           "write the configuration's digest", fault) != RESULT_OK)
         return RESULT_FAULT;
-    state_bind_text(statement, 1, store->config->digest);
+    state_bind_text(statement, 1, store->names.config->digest);
     result = state_sql_run(store, statement, "write the configuration's digest", fault);
     sqlite3_finalize(statement);
     return result;
 }
 
+enum result state_config_write(struct state_store *store, const struct config *config,
+                               struct utc_time now, struct config_names *old, struct fault *fault)
+{
+    struct config_names names = {.config = config};
+
+    names.provider_nos = calloc(config->provider_count + 1, sizeof *names.provider_nos);
+    names.schedule_nos = calloc(config->schedule_count + 1, sizeof *names.schedule_nos);
+    *old = store->names;
+    store->names = names;
+    if (names.provider_nos == NULL || names.schedule_nos == NULL)
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+    if (write_providers(store, names.provider_nos, now, fault) != RESULT_OK ||
+        write_schedules(store, now, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    return write_digest(store, fault);
+}
+
+static void free_names(struct config_names *names)
+{
+    free(names->provider_nos);
+    free(names->schedule_nos);
+    *names = (struct config_names){0};
+}
+
+void state_config_keep(struct state_store *store, struct config_names *old)
+{
+    store->retain_jobs_ms = store->names.config->state.retain_jobs_ms;
+    store->retain_attempts_ms = store->names.config->state.retain_attempts_ms;
+    free_names(old);
+}
+
+void state_config_undo(struct state_store *store, struct config_names *old)
+{
+    free_names(&store->names);
+    store->names = *old;
+    *old = (struct config_names){0};
+}
+
 enum result state_store_set_config(struct state_store *store, const struct config *config,
                                    struct utc_time now, struct fault *fault)
 {
-    const struct config *old_config = store->config;
-    int64_t *old_providers = store->provider_nos;
-    int64_t *old_schedules = store->schedule_nos;
-    int64_t *providers = calloc(config->provider_count + 1, sizeof *providers);
-    int64_t *schedules = calloc(config->schedule_count + 1, sizeof *schedules);
+    struct config_names old = {0};
 
-    if (providers == NULL || schedules == NULL) {
-        free(providers);
-        free(schedules);
-        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
-    }
-    store->config = config;
-    store->provider_nos = providers;
-    store->schedule_nos = schedules;
     if (state_sql_begin(store, fault) != RESULT_OK)
-        goto undo;
-    if (write_providers(store, providers, now, fault) != RESULT_OK ||
-        write_schedules(store, now, fault) != RESULT_OK ||
-        write_digest(store, fault) != RESULT_OK) {
+        return RESULT_FAULT;
+    if (state_config_write(store, config, now, &old, fault) != RESULT_OK) {
         state_sql_rollback(store);
         goto undo;
     }
     if (state_sql_commit(store, fault) != RESULT_OK)
         goto undo;
-    store->retain_jobs_ms = config->state.retain_jobs_ms;
-    store->retain_attempts_ms = config->state.retain_attempts_ms;
-    free(old_providers);
-    free(old_schedules);
+    state_config_keep(store, &old);
     return RESULT_OK;
 undo:
-    store->config = old_config;
-    store->provider_nos = old_providers;
-    store->schedule_nos = old_schedules;
-    free(providers);
-    free(schedules);
+    state_config_undo(store, &old);
     return RESULT_FAULT;
 }

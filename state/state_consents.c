@@ -19,7 +19,8 @@ struct change {
     uint32_t row;         /* in the table; UINT32_MAX: gone */
     bool ends_membership; /* of old_set_no, since old_since */
     bool begins_membership;
-    bool releases; /* a held consent whose dates changed while nobody was looking */
+    bool changes_dates; /* the customer was here: what was learned of its end is void */
+    bool releases;      /* it was held, and nobody was looking when the dates changed */
     int64_t old_set_no;
     int64_t old_since;
 };
@@ -62,7 +63,8 @@ static enum result sync_institutions(struct sync *sync, struct fault *fault)
         RESULT_OK)
         return RESULT_FAULT;
     for (uint32_t i = 0; i < sync->institution_count; i++) {
-        (void)sqlite3_bind_int64(statement, 1, sync->store->provider_nos[institutions[i].provider]);
+        (void)sqlite3_bind_int64(statement, 1,
+                                 sync->store->names.provider_nos[institutions[i].provider]);
         state_bind_text(statement, 2, institutions[i].name);
         if (state_sql_step(sync->store->db, statement, &found, "write the institutions", fault) !=
             RESULT_OK)
@@ -113,7 +115,7 @@ static enum result sync_one_set(struct sync *sync, const struct schedule_set *se
     (void)sqlite3_reset(upsert);
     for (int i = 0; i < set->count; i++) {
         (void)sqlite3_bind_int64(member, 1, *set_no);
-        (void)sqlite3_bind_int64(member, 2, sync->store->schedule_nos[set->schedules[i]]);
+        (void)sqlite3_bind_int64(member, 2, sync->store->names.schedule_nos[set->schedules[i]]);
         if (state_sql_run(sync->store, member, "write a schedule set", fault) != RESULT_OK)
             return RESULT_FAULT;
     }
@@ -226,7 +228,7 @@ static enum result add_change(struct sync *sync, const struct change *change, st
 static uint32_t provider_index(const struct sync *sync, int64_t provider_no)
 {
     for (uint32_t i = 0; i < sync->config->provider_count; i++)
-        if (sync->store->provider_nos[i] == provider_no)
+        if (sync->store->names.provider_nos[i] == provider_no)
             return i;
     return UINT32_MAX;
 }
@@ -261,9 +263,9 @@ static enum result scan_row(struct sync *sync, sqlite3_stmt *scan, struct fault 
         change.ends_membership = was_member;
         change.begins_membership = true;
     }
-    change.releases = !sync->store->is_recovered &&
-                      sqlite3_column_type(scan, HAS_HELD) != SQLITE_NULL &&
-                      !same_dates(scan, &sync->view);
+    change.changes_dates = !same_dates(scan, &sync->view);
+    change.releases = change.changes_dates && !sync->store->is_recovered &&
+                      sqlite3_column_type(scan, HAS_HELD) != SQLITE_NULL;
     return add_change(sync, &change, fault);
 }
 
@@ -323,7 +325,7 @@ static enum result insert_row(struct sync *sync, sqlite3_stmt *insert, uint32_t 
     sync->numbers[row] = ++sync->number_max;
     bind_consent(sync, insert, sync->numbers[row], view);
     (void)sqlite3_bind_text(insert, 11, name, length, SQLITE_STATIC);
-    (void)sqlite3_bind_int64(insert, 12, sync->store->provider_nos[view->provider]);
+    (void)sqlite3_bind_int64(insert, 12, sync->store->names.provider_nos[view->provider]);
     (void)sqlite3_bind_int64(insert, 13, (int64_t)(view->settings.hash >> 32));
     (void)sqlite3_bind_int64(insert, 14, sync->store->last_run_no);
     return state_sql_run(sync->store, insert, "write a consent", fault);
@@ -395,6 +397,7 @@ static enum result write_change(struct sync *sync, const struct change *change,
     }
     consent_table_get(sync->table, change->row, &sync->view);
     bind_consent(sync, statements->update, change->number, &sync->view);
+    (void)sqlite3_bind_int(statements->update, 11, change->changes_dates ? 1 : 0);
     if (state_sql_run(store, statements->update, "change a consent", fault) != RESULT_OK)
         return RESULT_FAULT;
     if (change->begins_membership) {
@@ -426,8 +429,9 @@ static enum result write_changes(struct sync *sync, struct fault *fault)
     if (state_sql_prepare(db,
                           "UPDATE consent SET institution_no = ?2, set_no = ?3, mode = ?4,"
                           " priority = ?5, customer = ?6, customer_is_own_id = ?7,"
-                          " expires_ms = ?8, authorized_ms = ?9, tags = ?10, removed_ms = NULL"
-                          " WHERE consent_no = ?1",
+                          " expires_ms = ?8, authorized_ms = ?9, tags = ?10, removed_ms = NULL,"
+                          " learned_expires_ms = CASE WHEN ?11 THEN NULL"
+                          " ELSE learned_expires_ms END WHERE consent_no = ?1",
                           &statements.update, doing, fault) != RESULT_OK ||
         state_sql_prepare(db, "UPDATE consent SET removed_ms = ?2 WHERE consent_no = ?1",
                           &statements.remove, doing, fault) != RESULT_OK ||
@@ -463,6 +467,25 @@ static enum result sync_rows(struct sync *sync, struct fault *fault)
     return write_changes(sync, fault);
 }
 
+/* What the transaction wrote is what the store goes by from now on. */
+static void adopt(struct sync *sync)
+{
+    struct state_store *store = sync->store;
+
+    free(store->numbers);
+    free(store->institution_nos);
+    free(store->set_nos);
+    store->numbers = sync->numbers;
+    store->institution_nos = sync->institution_nos;
+    store->institution_count = sync->institution_count;
+    store->set_nos = sync->set_nos;
+    store->set_count = sync->set_count;
+    store->number_max = sync->number_max;
+    sync->numbers = NULL;
+    sync->institution_nos = NULL;
+    sync->set_nos = NULL;
+}
+
 enum result state_store_sync_consents(struct state_store *store, const struct config *config,
                                       const struct consent_table *table, struct utc_time now,
                                       const uint32_t **numbers, uint32_t *number_max,
@@ -476,41 +499,37 @@ enum result state_store_sync_consents(struct state_store *store, const struct co
                         .row_count = consent_table_count(table),
                         .number_max = store->number_max};
     int64_t last_seq = store->last_seq;
+    bool is_new_config = store->names.config != config;
+    struct config_names old = {0};
     enum result result = RESULT_FAULT;
 
-    REQUIRE(store->config == config);
     sync.numbers = calloc((size_t)sync.row_count + 1, sizeof *sync.numbers);
     if (sync.numbers == NULL)
         return fault_set(fault, FAULT_TEMPORARY, "out of memory");
     if (state_sql_begin(store, fault) != RESULT_OK)
         goto out;
-    if (sync_rows(&sync, fault) != RESULT_OK) {
+    if ((is_new_config && state_config_write(store, config, now, &old, fault) != RESULT_OK) ||
+        sync_rows(&sync, fault) != RESULT_OK) {
         state_sql_rollback(store);
-        goto out;
+        goto undo;
     }
     if (state_sql_commit(store, fault) != RESULT_OK)
-        goto out;
-    free(store->numbers);
-    free(store->institution_nos);
-    free(store->set_nos);
-    store->numbers = sync.numbers;
-    store->institution_nos = sync.institution_nos;
-    store->institution_count = sync.institution_count;
-    store->set_nos = sync.set_nos;
-    store->set_count = sync.set_count;
-    store->number_max = sync.number_max;
-    sync.numbers = NULL;
-    sync.institution_nos = NULL;
-    sync.set_nos = NULL;
+        goto undo;
+    if (is_new_config)
+        state_config_keep(store, &old);
+    adopt(&sync);
     for (size_t i = 0; i < sync.change_count && on_removed != NULL; i++)
         if (sync.changes[i].row == UINT32_MAX)
             on_removed(context, sync.changes[i].number);
     *numbers = store->numbers;
     *number_max = store->number_max;
     result = RESULT_OK;
+    goto out;
+undo:
+    store->last_seq = last_seq;
+    if (is_new_config)
+        state_config_undo(store, &old);
 out:
-    if (result != RESULT_OK)
-        store->last_seq = last_seq;
     free(sync.numbers);
     free(sync.institution_nos);
     free(sync.set_nos);

@@ -13,6 +13,7 @@ static enum result begin_pass(struct state_store *store, struct fault *fault)
 {
     struct number_set empty;
     int64_t first_open = 0;
+    int64_t first_run = 0;
 
     if (state_sql_integer(store->db,
                           "SELECT min(job_no) FROM (SELECT job_no FROM job WHERE job_no >="
@@ -28,6 +29,7 @@ static enum result begin_pass(struct state_store *store, struct fault *fault)
     store->fold_cursor = 1;
     store->fold_seq = store->last_seq;
     store->fold_job_no = first_open;
+    store->fold_run_no = first_run;
     return RESULT_OK;
 }
 
@@ -59,11 +61,14 @@ static enum result write_watermark(struct state_store *store, struct fault *faul
     sqlite3_stmt *statement = NULL;
     enum result result;
 
-    if (state_sql_prepare(store->db, "UPDATE meta SET folded_seq = ?1, folded_job_no = ?2",
+    if (state_sql_prepare(store->db,
+                          "UPDATE meta SET folded_seq = ?1, folded_job_no = ?2,"
+                          " folded_run_no = ?3",
                           &statement, "write the watermark", fault) != RESULT_OK)
         return RESULT_FAULT;
     (void)sqlite3_bind_int64(statement, 1, store->fold_seq);
     (void)sqlite3_bind_int64(statement, 2, store->fold_job_no);
+    (void)sqlite3_bind_int64(statement, 3, store->fold_run_no);
     result = state_sql_run(store, statement, "write the watermark", fault);
     sqlite3_finalize(statement);
     return result;

@@ -284,7 +284,7 @@ static enum result write_first_rows(sqlite3 *db, struct fault *fault)
         return fault_set(fault, FAULT_INTERNAL, "the system gives no random bytes: %s",
                          strerror(errno));
     (void)snprintf(sql, sizeof sql,
-                   "INSERT INTO meta VALUES (1, '%08" PRIx32 "', %" PRId64 ", 0, 0, 0, 0, NULL);"
+                   "INSERT INTO meta VALUES (1, '%08" PRIx32 "', %" PRId64 ", 0, 0, 0, 0, 0, NULL);"
                    "INSERT INTO job_mark (at_ms, job_no) VALUES (0, 0)",
                    instance, state_open_now().ms);
     return state_sql_execute(db, sql, "write the first rows", fault);
@@ -520,8 +520,8 @@ void state_store_close(struct state_store *store)
     (void)sqlite3_close(store->db);
     number_set_deinit(&store->dirty);
     number_set_deinit(&store->folding);
-    free(store->provider_nos);
-    free(store->schedule_nos);
+    free(store->names.provider_nos);
+    free(store->names.schedule_nos);
     free(store->institution_nos);
     free(store->set_nos);
     free(store->numbers);

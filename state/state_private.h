@@ -67,6 +67,13 @@ struct number_set {
     uint32_t count; /* bits set */
 };
 
+/* Row numbers by configuration index. */
+struct config_names {
+    const struct config *config; /* borrowed */
+    int64_t *provider_nos;
+    int64_t *schedule_nos;
+};
+
 struct state_store {
     sqlite3 *db;
     enum state_access access;
@@ -77,10 +84,7 @@ struct state_store {
     char backup[STATE_PATH_BYTES + 64];
     sqlite3_stmt *statements[STATEMENT_COUNT];
 
-    /* Since set_config: row numbers by configuration index. */
-    const struct config *config;
-    int64_t *provider_nos;
-    int64_t *schedule_nos;
+    struct config_names names; /* since set_config */
     /* Since sync_consents: row numbers by index in the table, numbers by row. */
     int64_t *institution_nos;
     uint32_t institution_count;
@@ -106,6 +110,7 @@ struct state_store {
     uint32_t fold_cursor;
     int64_t fold_seq; /* ledger and job marks to record when this pass is complete */
     int64_t fold_job_no;
+    int64_t fold_run_no;
 
     /* Care. */
     int64_t care_mark_ms;
@@ -184,7 +189,15 @@ uint32_t number_set_next(const struct number_set *set, uint32_t from);
 void number_set_clear(struct number_set *set);
 void number_set_deinit(struct number_set *set);
 
-/* ---- state_slots.c ---- */
+/* ---- state_config.c ---- */
+
+/* Take `config` into the tables and the store. Inside a transaction; afterwards either _keep or
+ * _undo (also after a fault): `old` is what was there before. */
+MUST_CHECK enum result state_config_write(struct state_store *store, const struct config *config,
+                                          struct utc_time now, struct config_names *old,
+                                          struct fault *fault);
+void state_config_keep(struct state_store *store, struct config_names *old);
+void state_config_undo(struct state_store *store, struct config_names *old);
 
 /* Write the last slot and the coming ones of schedule `index`. Inside a transaction. */
 MUST_CHECK enum result state_slots_write(struct state_store *store, uint32_t index,

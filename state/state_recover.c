@@ -143,7 +143,7 @@ enum result state_store_recover(struct state_store *store, const struct config *
                                 .context = context};
     int64_t last_seq = store->last_seq;
 
-    REQUIRE(store->config == config && store->numbers != NULL);
+    REQUIRE(store->names.config == config && store->numbers != NULL);
     if (state_sql_begin(store, fault) != RESULT_OK)
         return RESULT_FAULT;
     if (state_recover_past(&recovery, fault) != RESULT_OK ||

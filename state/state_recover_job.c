@@ -22,14 +22,13 @@ enum {
     JOB_REMOVED,
     JOB_IS_ORPHAN,
     JOB_PHASE,
-    JOB_MODE,
     JOB_PRIORITY
 };
 static const char jobs_sql[] =
     "SELECT j.job_no, j.consent_no, coalesce(j.run_no, 0), j.trigger, j.due_ms, j.attempts,"
     " j.next_attempt_ms, c.provider_no, c.consent, coalesce(c.customer, ''),"
     " c.customer_is_own_id, c.institution_no, i.name, c.removed_ms, coalesce(r.is_orphan, 0),"
-    " c.phase, c.mode, coalesce(c.priority, 255)"
+    " c.phase, coalesce(c.priority, 255)"
     " FROM job AS j JOIN consent AS c ON c.consent_no = j.consent_no"
     " JOIN institution AS i ON i.institution_no = c.institution_no"
     " LEFT JOIN run AS r ON r.run_no = j.run_no"
@@ -42,7 +41,8 @@ static const char attempts_sql[] =
     " coalesce(reference_hash, 0), provider_job_id FROM attempt"
     " WHERE attempt_key BETWEEN ?1 << 16 AND (?1 << 16) + 65535 ORDER BY attempt_key";
 
-/* Does an answer of this class use up an attempt? (design section 4, Retries) */
+/* Does an answer of this class use up an attempt? (design section 4, Retries; a repeat never does,
+ * and what is not answered yet the core counts itself) */
 static bool is_counted(enum answer_class class_)
 {
     return class_ != CLASS_PUSHBACK && class_ != CLASS_COOLDOWN && class_ != CLASS_CREDENTIALS;
@@ -74,7 +74,7 @@ static enum result read_attempts(struct recovery *recovery, sqlite3_stmt *attemp
             if (job->opened.ms == UTC_NONE.ms)
                 job->opened = job->last_sent;
         }
-        if (!job->is_repeat && (!job->is_answered || is_counted(job->last_class)))
+        if (!job->is_repeat && job->is_answered && is_counted(job->last_class))
             job->attempts_counted++;
         id = state_column_text(attempts, SENT_ID);
         (void)sqlite3_snprintf((int)size, provider_job_id, "%s", id == NULL ? "" : id);
@@ -127,7 +127,7 @@ static bool is_provider_configured(const struct recovery *recovery, int64_t prov
                                    uint32_t *index)
 {
     for (uint32_t i = 0; i < recovery->config->provider_count; i++)
-        if (recovery->store->provider_nos[i] == provider_no) {
+        if (recovery->store->names.provider_nos[i] == provider_no) {
             *index = i;
             return true;
         }
@@ -161,13 +161,13 @@ static enum result feed_job(struct recovery *recovery, sqlite3_stmt *row,
     struct open_job_texts texts;
 
     if (is_gone) {
-        /* In no schedule: it is only there to carry its last job. */
+        /* A member of nothing: it is only there to carry its last job. */
         struct consent_settings settings = {
             .hash = (uint64_t)sqlite3_column_int64(row, JOB_PHASE) << 32,
             .institution = institution,
-            .schedule_set = UINT16_MAX,
+            .schedule_set = 0,
             .priority = (uint8_t)sqlite3_column_int(row, JOB_PRIORITY),
-            .mode = (uint8_t)sqlite3_column_int(row, JOB_MODE),
+            .mode = MODE_OFF,
             .expires = UTC_NEVER,
             .authorized_at = UTC_NONE,
         };
@@ -216,7 +216,7 @@ static enum result recover_one(struct recovery *recovery, sqlite3_stmt *row, sql
         return RESULT_FAULT;
     if (institution_index(recovery, row, &institution, fault) != RESULT_OK)
         return RESULT_FAULT;
-    if (institution == UINT32_MAX ||
+    if (institution == UINT32_MAX || recovery->store->set_count == 0 ||
         !is_provider_configured(recovery, sqlite3_column_int64(row, JOB_PROVIDER), &provider))
         return close_unfollowed(recovery, &job, fault);
     return feed_job(recovery, row, &job, provider, institution, provider_job_id, fault);

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-/* A close that is not in its consent's row yet. */
+/* The end of a slot that is not in its consent's row yet. */
 struct close {
     uint32_t consent;
     int64_t seq;
@@ -61,7 +61,10 @@ static enum result load_closes(struct state_store *store, struct closes *closes,
         "SELECT consent_no, closed_seq, outcome, finished_ms, next_attempt_ms,"
         " coalesce(wait_reason, 0) FROM job"
         " WHERE job_no >= (SELECT folded_job_no FROM meta)"
-        " AND closed_seq > (SELECT folded_seq FROM meta)";
+        " AND closed_seq > (SELECT folded_seq FROM meta)"
+        " UNION ALL SELECT consent_no, seq, 6, at_ms, NULL, 0 FROM skip"
+        " WHERE run_no >= (SELECT folded_run_no FROM meta) AND consent_no <> 0"
+        " AND seq > (SELECT folded_seq FROM meta)";
     sqlite3_stmt *statement = NULL;
     enum result result = RESULT_FAULT;
     bool found = false;
@@ -104,7 +107,8 @@ static void fold_close(struct consent_past *past, const struct close *close, str
     case OUTCOME_NONE:
     case OUTCOME_COUNT: break;
     }
-    if (close->wait.ms > now.ms && close->wait.ms > past->not_before.ms) {
+    if (close->wait_reason == REASON_COOLDOWN && close->wait.ms > now.ms &&
+        close->wait.ms > past->not_before.ms) {
         past->not_before = close->wait;
         past->not_before_reason = close->wait_reason;
     }
@@ -392,7 +396,7 @@ static enum result recover_calls(struct recovery *recovery, struct fault *fault)
         if (!found)
             break;
         for (uint32_t i = 0; i < recovery->config->provider_count; i++)
-            if (store->provider_nos[i] == sqlite3_column_int64(statement, 0))
+            if (store->names.provider_nos[i] == sqlite3_column_int64(statement, 0))
                 scheduler_recover_calls(
                     recovery->scheduler, i,
                     (struct utc_time){sqlite3_column_int64(statement, 1) * MS_PER_SECOND},

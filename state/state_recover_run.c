@@ -20,8 +20,8 @@ enum slot_mark {
 
 uint32_t state_recover_schedule_index(const struct state_store *store, int64_t schedule_no)
 {
-    for (uint32_t i = 0; i < store->config->schedule_count; i++)
-        if (store->schedule_nos[i] == schedule_no)
+    for (uint32_t i = 0; i < store->names.config->schedule_count; i++)
+        if (store->names.schedule_nos[i] == schedule_no)
             return i;
     return UINT32_MAX;
 }
@@ -229,6 +229,7 @@ static struct recovered_run run_of_row(const struct state_store *store, sqlite3_
         .deadline = state_column_time(row, 6, UTC_NEVER),
         .spread_ms = sqlite3_column_int64(row, 7),
         .due = (uint32_t)sqlite3_column_int64(row, 8),
+        .started = {sqlite3_column_int64(row, 10)},
     };
 }
 
@@ -236,7 +237,7 @@ enum result state_recover_runs(struct recovery *recovery, struct fault *fault)
 {
     static const char sql[] =
         "SELECT run_no, schedule_no, trigger, slot_ms, local_ms, fold, deadline_ms, spread_ms, due,"
-        " is_orphan FROM run WHERE finished_ms IS NULL ORDER BY run_no";
+        " is_orphan, started_ms FROM run WHERE finished_ms IS NULL ORDER BY run_no";
     struct state_store *store = recovery->store;
     sqlite3_stmt *row = NULL;
     enum result result = RESULT_FAULT;
@@ -303,7 +304,7 @@ enum result state_store_find_unfinished(struct state_store *store, const char *s
 enum result state_store_abandon_unfinished(struct state_store *store, const char *schedule,
                                            struct utc_time now, struct fault *fault)
 {
-    struct recovery recovery = {.store = store, .config = store->config, .now = {.utc = now}};
+    struct recovery recovery = {.store = store, .config = store->names.config, .now = {.utc = now}};
     int64_t last_seq = store->last_seq;
     uint32_t run = 0;
     struct utc_time deadline;

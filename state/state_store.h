@@ -4,12 +4,13 @@
  *
  * Layer:  state; the only code that writes state.db. Exactly one connection ever writes or
  *         checkpoints (a safety rule: the WAL-reset bug of SQLite before 3.51.3 needs two), and
- * only the holder of the lock (state_lock.h) opens it for writing. Order:  open -> set_config ->
- * sync_consents -> recover -> { commit, fold, care } -> close. A reload repeats set_config and
- * sync_consents. Commit: state_store_commit writes the records of one batch in one transaction with
+ *         only the holder of the lock (state_lock.h) opens it for writing.
+ * Order:  open -> set_config -> sync_consents -> recover -> { commit, fold, care } -> close. A
+ *         reload is sync_consents with the new configuration.
+ * Commit: state_store_commit writes the records of one batch in one transaction with
  *         synchronous=FULL: durable when it returns RESULT_OK, without effect when it does not.
- * Trouble: a full disk gives FAULT_TEMPORARY (try the same batch again later); a failed fsync or a
- *         corrupt page gives FAULT_IO: stop, exit 74, check at the next start.
+ * Faults: a full disk gives FAULT_TEMPORARY (try the same batch again later); a failed fsync or
+ *         a corrupt page gives FAULT_IO: stop, exit 74, check at the next start.
  * Thread: one store belongs to one thread at a time.
  */
 #ifndef REFRESHD_STATE_STATE_STORE_H
@@ -69,8 +70,9 @@ bool state_store_probe(struct state_store *store);
  * updated, missing ones marked removed (they keep their number and history, and get it back when
  * they return). Answers, per row of `table`, its consent number (`numbers`, borrowed until the next
  * call), and calls `on_removed` (may be NULL) for each number that is gone now. First load of 1M
- * rows: a few seconds at most. One transaction; on a fault nothing has changed.
- * Call it before the core is told: a run that opens later has these consents. */
+ * rows: a few seconds at most. One transaction; on a fault nothing has changed. A `config` that is
+ * not the one of set_config is taken with it (a reload needs no set_config of its own): both or
+ * none. Call it before the core is told: a run that opens later has these consents. */
 MUST_CHECK enum result state_store_sync_consents(
     struct state_store *store, const struct config *config, const struct consent_table *table,
     struct utc_time now, const uint32_t **numbers, uint32_t *number_max,

@@ -3,14 +3,14 @@
 -- views.sql - the public face of the state database (design section 6). Views only gain columns,
 -- at their end; tests/contract/state_views.txt holds the list.
 --
--- X_at is text (YYYY-MM-DDTHH:MM:SS.mmmZ), X_ms the same instant in epoch milliseconds. Nothing here
--- is stale: closes that are not folded into the consent rows yet are read from the jobs, and what
+-- X_at is text (YYYY-MM-DDTHH:MM:SS.mmmZ), X_ms the same instant in epoch milliseconds. Nothing
+-- here is stale: closes that are not folded into the consent rows yet are read from the jobs, and what
 -- time alone changes (quota used, expired, next allowed) is computed when the view is read.
 
 -- Now, and what has been folded; one row.
 CREATE VIEW private_now AS
 SELECT CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) AS now_ms,
-       instance, folded_seq, folded_job_no
+       instance, folded_seq, folded_job_no, folded_run_no
 FROM meta;
 
 -- Attempts that may still count on a quota or cooldown, with how their jobs ended.
@@ -30,12 +30,14 @@ SELECT c.*,
        i.name AS institution,
        min(coalesce(c.expires_ms, 9223372036854775807),
            coalesce(c.learned_expires_ms, 9223372036854775807)) AS end_ms,
-       coalesce(
-           (SELECT j.outcome FROM job AS j
+       -- (sequence << 3) + outcome: the greater of the two is the later
+       max(coalesce(
+           (SELECT max(j.closed_seq << 3 | j.outcome) FROM job AS j
             WHERE j.consent_no = c.consent_no AND j.job_no >= n.folded_job_no
-              AND j.closed_seq > c.folded_seq
-            ORDER BY j.closed_seq DESC LIMIT 1),
-           c.last_outcome) AS live_outcome,
+              AND j.closed_seq > c.folded_seq), 0), coalesce(
+           (SELECT max(k.seq << 3 | 6) FROM run AS r
+            CROSS JOIN skip AS k ON k.run_no = r.run_no AND k.consent_no = c.consent_no
+            WHERE r.run_no >= n.folded_run_no AND k.seq > c.folded_seq), 0)) AS live_last,
        max(coalesce(c.last_success_ms, 0), coalesce(
            (SELECT max(j.finished_ms) FROM job AS j
             WHERE j.consent_no = c.consent_no AND j.job_no >= n.folded_job_no
@@ -52,7 +54,8 @@ SELECT c.*,
        (SELECT max(j.next_attempt_ms) FROM job AS j
         WHERE j.consent_no = c.consent_no AND j.job_no >= n.folded_job_no
           AND coalesce(j.closed_seq, 9223372036854775807) > c.folded_seq
-          AND j.next_attempt_ms > n.now_ms) AS live_wait_ms,
+          AND j.next_attempt_ms > n.now_ms
+          AND (j.finished_ms IS NULL OR j.wait_reason = 2)) AS live_wait_ms,
        (SELECT count(*) FROM private_charged AS q
         WHERE q.consent_no = c.consent_no
           AND q.job_no >= coalesce((SELECT k.job_no FROM job_mark AS k
@@ -119,7 +122,8 @@ SELECT x.consent,
        x.institution,
        x.status,
        x.hold_reason,
-       (SELECT word FROM word_outcome WHERE code = x.live_outcome) AS last_outcome,
+       (SELECT word FROM word_outcome WHERE code = coalesce(nullif(x.live_last & 7, 0),
+                                                       x.last_outcome)) AS last_outcome,
        strftime('%Y-%m-%dT%H:%M:%fZ', nullif(x.live_success_ms, 0) / 1000.0, 'unixepoch')
            AS last_success_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', nullif(x.live_attempt_ms, 0) / 1000.0, 'unixepoch')
