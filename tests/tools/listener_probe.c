@@ -31,22 +31,36 @@ static uint64_t streams_closed;
 /* ---- a callback once, later ---- */
 
 struct delayed {
+    struct delayed *next;
     struct event *timer;
     void (*call)(void *context);
     void *context;
 };
 
+static struct delayed *all_delayed;
+
+/* Out of the list; answers what to call. */
+static struct delayed take_delayed(struct delayed *delayed)
+{
+    struct delayed **link = &all_delayed;
+    struct delayed copy = *delayed;
+
+    while (*link != delayed) {
+        link = &(*link)->next;
+    }
+    *link = delayed->next;
+    event_free(delayed->timer);
+    free(delayed);
+    return copy;
+}
+
 static void on_delay(evutil_socket_t fd, short what, void *context)
 {
-    struct delayed *delayed = context;
-    void (*call)(void *context) = delayed->call;
-    void *call_context = delayed->context;
+    struct delayed delayed = take_delayed(context);
 
     (void)fd;
     (void)what;
-    event_free(delayed->timer);
-    free(delayed);
-    call(call_context);
+    delayed.call(delayed.context);
 }
 
 static void call_later(int64_t delay_ms, void (*call)(void *context), void *context)
@@ -59,6 +73,8 @@ static void call_later(int64_t delay_ms, void (*call)(void *context), void *cont
     delayed->context = context;
     delayed->timer = evtimer_new(event_loop_base(loop), on_delay, delayed);
     REQUIRE(delayed->timer != NULL);
+    delayed->next = all_delayed;
+    all_delayed = delayed;
     evtimer_add(delayed->timer, &delay);
 }
 
@@ -213,6 +229,18 @@ static void on_line(void *context, const char *line, size_t length)
     printf("%.*s\n", (int)length, line);
 }
 
+/* At the end: closed streams still wait for their next line. */
+static void forget_delayed(void)
+{
+    while (all_delayed != NULL) {
+        struct delayed delayed = take_delayed(all_delayed);
+
+        if (delayed.call == stream_more) {
+            free(delayed.context);
+        }
+    }
+}
+
 struct arguments {
     struct http_in_settings http;
     const char *control;
@@ -276,6 +304,7 @@ static enum result serve(const struct arguments *arguments, struct fault *fault)
                (unsigned long long)counts.timed_out, (unsigned long long)streams_closed);
     }
     control_socket_destroy(control);
+    forget_delayed();
     return result;
 }
 
