@@ -593,6 +593,8 @@ static void test_bud_v2_whole_customer(void **state)
 
 static void test_bud_v2_waits_for_the_whole_task(void **state)
 {
+    struct request_variables ours = api_variables();
+
     (void)state;
     /* "Do not start another refresh until the task is finished" (section 2.6). */
     classify(&bud_v2, REQUEST_POLL, 200,
@@ -603,6 +605,19 @@ static void test_bud_v2_waits_for_the_whole_task(void **state)
              "{\"data\":{\"task_id\":\"job-1\",\"status\":\"Pending\",\"sub_tasks\":[{\"provider\":"
              "\"bank_a\",\"status\":\"Failed\",\"reconnect_required\":true}]}}");
     assert_class(CLASS_RECONNECT_REQUIRED, REASON_NONE, "the flag decides whatever else is said");
+    api_set(&ours, API_VARIABLE_INSTITUTION, NULL);
+    classify_with(&bud_v2, REQUEST_POLL, 200,
+                  "{\"data\":{\"status\":\"Failed\",\"reconnect_required\":true,\"sub_tasks\":[{"
+                  "\"provider\":\"b\",\"status\":\"Completed\",\"result\":\"success\"}]}}",
+                  &ours);
+    assert_class(CLASS_RECONNECT_REQUIRED, REASON_NONE, "the whole customer's flag");
+    classify_with(
+        &bud_v2, REQUEST_POLL, 200,
+        "{\"data\":{\"status\":\"Failed\",\"result\":\"connection_revoked\",\"sub_tasks\":[{"
+        "\"provider\":\"b\",\"status\":\"Completed\",\"result\":\"success\"},{\"provider\":"
+        "\"c\",\"status\":\"Failed\",\"result\":\"connection_revoked\"}]}}",
+        &ours);
+    assert_class(CLASS_PARTIAL, REASON_NONE, "some of the data is there");
     classify(&bud_v2, REQUEST_POLL, 200,
              "{\"data\":{\"status\":\"Completed\",\"result\":\"success\",\"sub_tasks\":[]}}");
     assert_class(CLASS_SUCCESS, REASON_NONE, "no sub-tasks at all");
