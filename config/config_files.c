@@ -104,6 +104,9 @@ static void merge_key(struct load *load, const struct yaml_node *key, struct yam
     bool both_mappings =
         present != NULL && present->kind == YAML_MAPPING && value->kind == YAML_MAPPING;
 
+    /* Twice in one file is reported already. */
+    if (present != NULL && strcmp(load->tree->keys[index]->place.file, key->place.file) == 0)
+        return;
     if (is_consumed(key->text) || (yaml_is_empty(value) && present != NULL))
         return;
     if (present == NULL || yaml_is_empty(present)) {
@@ -139,6 +142,7 @@ static void on_consent(void *context, const struct yaml_node *item)
 static bool read_file(struct load *load, const char *file, bool is_root)
 {
     const char *path = config_path_resolve(load->arena, NULL, file);
+    const char *opened;
     struct yaml_options options = {.stream_key = "consents",
                                    .on_item = on_consent,
                                    .context = load,
@@ -148,8 +152,8 @@ static bool read_file(struct load *load, const char *file, bool is_root)
     struct yaml_node *tree;
 
     REQUIRE(path != NULL);
-    tree =
-        yaml_tree_load(config_path_to_open(load, path), load->arena, &options, load->diagnostics);
+    opened = config_path_to_open(load, path);
+    tree = yaml_tree_load(opened == path ? file : opened, load->arena, &options, load->diagnostics);
     if (tree == NULL)
         return false;
     config_walk(NULL, tree, "", top, !is_root, load->diagnostics);
@@ -228,12 +232,24 @@ static int compare_files(const void *a, const void *b)
     return strcmp(((const struct found_file *)a)->path, ((const struct found_file *)b)->path);
 }
 
+/* The file of --as, named as the pattern would find it; NULL: there is none beside the root. */
+static char *as_beside_root(const struct load *load)
+{
+    size_t folder = strlen(load->root_folder);
+
+    if (load->as_path == NULL)
+        return NULL;
+    if (strncmp(load->as_path, load->root_folder, folder) != 0)
+        return strdup(load->as_path);
+    return beside_root(load, load->as_path + folder);
+}
+
 /* The files of one pattern; the one of --as counts even when nothing has its name yet. */
 static void find_files(struct load *load, const struct yaml_node *node, struct found *found)
 {
     char *pattern = beside_root(load, node->text);
     size_t first = found->count;
-    char *as_file = NULL;
+    char *as_file = as_beside_root(load);
     bool is_pattern;
     glob_t matches;
     int status;
@@ -249,8 +265,6 @@ static void find_files(struct load *load, const struct yaml_node *node, struct f
         diagnostics_error(load->diagnostics, node->place, "cannot look for \"%.200s\": %s",
                           node->text, strerror(errno));
     }
-    if (load->options->as_name != NULL)
-        as_file = beside_root(load, load->options->as_name);
     if (as_file != NULL && fnmatch(pattern, as_file, FNM_PATHNAME | FNM_PERIOD) == 0)
         found_add(load, found, as_file);
     free(as_file);

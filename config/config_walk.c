@@ -41,8 +41,10 @@ static const char *expected_text(const struct config_option *option)
     case OPTION_MAPPING: return "keys with values (a mapping)";
     case OPTION_LIST: return option->one_or_list ? "one value or a list" : "a list";
     case OPTION_SECRET: return "a secret reference";
-    default: return "a single value";
+    default: break;
     }
+    return option_next_child(option, NULL) == NULL ? "a single value"
+                                                   : "a single value, or keys with values,";
 }
 
 static const char *found_text(const struct yaml_node *node)

@@ -637,7 +637,7 @@ struct yaml_node *yaml_tree_load(const char *path, struct arena *arena,
     if (bytes == NULL) {
         const char *reason = strerror(errno);
 
-        if (name != path)
+        if (strcmp(name, path) != 0)
             diagnostics_error(diagnostics, (struct place){name, 0, 0, NULL}, "cannot read %s: %s",
                               path, reason);
         else
