@@ -32,6 +32,7 @@ static const struct command commands[] = {
     {"release", command_release, "let held consents go"},
     {"drain", command_drain, "initiate nothing more, finish what is open"},
     {"reload", command_reload, "read the configuration and the sources again"},
+    {"db", command_db, "verify, back up, migrate and prune the databases"},
     {"sandbox", command_sandbox, "play the provider APIs locally, with faults"},
     {"version", command_version, "version, libraries, zone data"},
 };

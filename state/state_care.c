@@ -59,7 +59,7 @@ static enum result skip_delivery(struct state_store *store, struct fault *fault)
 {
     uint64_t rows = 0;
 
-    if (store->names.config == NULL || store->names.config->reporting.database != NULL)
+    if (store->has_reporting)
         return RESULT_OK;
     store->delivered_seq = store->last_seq;
     return change_rows(store, "UPDATE meta SET delivered_seq = ?1", store->last_seq, &rows, fault);

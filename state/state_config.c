@@ -216,9 +216,15 @@ static void free_names(struct config_names *names)
 
 void state_config_keep(struct state_store *store, struct config_names *old)
 {
-    store->retain_jobs_ms = store->names.config->state.retain_jobs_ms;
-    store->retain_attempts_ms = store->names.config->state.retain_attempts_ms;
+    state_store_set_retention(store, store->names.config);
     free_names(old);
+}
+
+void state_store_set_retention(struct state_store *store, const struct config *config)
+{
+    store->retain_jobs_ms = config->state.retain_jobs_ms;
+    store->retain_attempts_ms = config->state.retain_attempts_ms;
+    store->has_reporting = config->reporting.database != NULL;
 }
 
 void state_config_undo(struct state_store *store, struct config_names *old)

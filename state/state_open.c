@@ -540,6 +540,11 @@ bool state_store_was_unclean(const struct state_store *store)
     return store->was_unclean;
 }
 
+int state_store_schema_version(void)
+{
+    return STATE_SCHEMA_VERSION;
+}
+
 int state_store_migrated_from(const struct state_store *store)
 {
     return store->migrated_from;

@@ -117,6 +117,7 @@ struct state_store {
     int64_t care_retention_ms;
     int64_t retain_jobs_ms;
     int64_t retain_attempts_ms;
+    bool has_reporting; /* somebody reads the ledger */
     int wal_pages;
     int64_t delivered_seq;
 

@@ -44,6 +44,7 @@ const char *state_store_path(const struct state_store *store);
 bool state_store_was_unclean(const struct state_store *store);
 /* Schema version before this open (0: the file was new), and the backup made before a migration
  * ("" when there was none). */
+int state_store_schema_version(void); /* that this program brings */
 int state_store_migrated_from(const struct state_store *store);
 const char *state_store_migration_backup(const struct state_store *store);
 
@@ -195,6 +196,9 @@ MUST_CHECK enum result state_store_limits(struct state_store *store, struct utc_
                                           struct fault *fault);
 
 /* ---- care ---- */
+
+/* Retention alone, for `db prune`, which needs nothing else of the configuration. */
+void state_store_set_retention(struct state_store *store, const struct config *config);
 
 /* One step of the background care: passive checkpoint when enough has been written, retention in
  * batches of at most 5,000 rows, trimming of the ledger, hourly marks. Cheap when there is nothing
