@@ -161,6 +161,17 @@ static void answer_accepted(struct sandbox_exchange *exchange, uint32_t number)
     sandbox_answer(exchange, 202);
 }
 
+/* A break of a rule about the previous task, unless its answer was spoiled by us. */
+static void break_after(struct sandbox_exchange *exchange, const struct sandbox_job *last,
+                        enum sandbox_rule rule, const char *detail)
+{
+    if ((last->flags & SANDBOX_JOB_SPOILED) != 0)
+        exchange->sandbox->unwitting++;
+    else
+        sandbox_break(exchange, rule, "%s; %u requests led to it", detail,
+                      (unsigned)last->create_requests);
+}
+
 /* The dedupe window: the old task comes back. True when the answer is made. */
 static bool deduplicate(struct sandbox_exchange *exchange, const struct sandbox_subject *subject)
 {
@@ -175,15 +186,13 @@ static bool deduplicate(struct sandbox_exchange *exchange, const struct sandbox_
     is_running = sandbox_job_is_running(last, exchange->now_ms);
     if (exchange->now_ms >=
         last->created_ms + settings->dedupe_ms - sandbox->scenario->window_tolerance_ms) {
-        if (is_running && (last->flags & SANDBOX_JOB_SPOILED) == 0)
-            sandbox_break(exchange, SANDBOX_RULE_SINGLE_FLIGHT,
-                          "a task of it is running, and the dedupe window is over");
+        if (is_running)
+            break_after(exchange, last, SANDBOX_RULE_SINGLE_FLIGHT,
+                        "a task of it is running, and the dedupe window is over");
         return false;
     }
-    if (is_running && last->create_requests > settings->reposts_allowed &&
-        (last->flags & SANDBOX_JOB_SPOILED) == 0)
-        sandbox_break(exchange, SANDBOX_RULE_REPOST, "%u times for one running task",
-                      (unsigned)last->create_requests + 1);
+    if (is_running && last->create_requests > settings->reposts_allowed)
+        break_after(exchange, last, SANDBOX_RULE_REPOST, "once more for a task that is running");
     if (last->create_requests < UINT16_MAX)
         last->create_requests++;
     sandbox->counts[exchange->api][exchange->endpoint].deduplicated++;

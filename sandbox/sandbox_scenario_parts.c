@@ -149,7 +149,24 @@ static enum result read_common_shares(const json_t *value, const char *path,
     return RESULT_OK;
 }
 
-static enum result read_api_faults(const json_t *value, const char *path,
+/* Where faults can strike: creates and polls belong to a version of Bud, the rest to both. */
+static bool has_faults(size_t api, size_t endpoint)
+{
+    bool is_job = endpoint == SANDBOX_ENDPOINT_CREATE || endpoint == SANDBOX_ENDPOINT_POLL;
+
+    switch (api) {
+    case SANDBOX_API_FINQWARE:
+        return is_job || endpoint == SANDBOX_ENDPOINT_TOKEN ||
+               endpoint == SANDBOX_ENDPOINT_CONSENTS;
+    case SANDBOX_API_BUD_V1:
+    case SANDBOX_API_BUD_V2: return is_job;
+    default:
+        return endpoint == SANDBOX_ENDPOINT_TOKEN || endpoint == SANDBOX_ENDPOINT_CONSENTS ||
+               endpoint == SANDBOX_ENDPOINT_PROVIDERS;
+    }
+}
+
+static enum result read_api_faults(const json_t *value, const char *path, size_t api,
                                    struct sandbox_fault_plan *plans, struct fault *fault)
 {
     const char *name;
@@ -165,13 +182,15 @@ static enum result read_api_faults(const json_t *value, const char *path,
         if (fault_index(name) < SANDBOX_FAULT_COUNT)
             continue;
         while (i < SANDBOX_ENDPOINT_COUNT &&
-               strcmp(sandbox_endpoint_text((enum sandbox_endpoint)i), name) != 0)
+               (!has_faults(api, i) ||
+                strcmp(sandbox_endpoint_text((enum sandbox_endpoint)i), name) != 0))
             i++;
         sandbox_read_path(where, path, name);
         if (i == SANDBOX_ENDPOINT_COUNT)
             return fault_set(fault, FAULT_DATA,
-                             "scenario: %s: neither a fault nor an endpoint (create, poll, token, "
-                             "consents, providers, jwks, other)",
+                             "scenario: %s: neither a fault nor an endpoint with faults of this "
+                             "API (finqware: create, poll, token, consents; bud-v1, bud-v2: "
+                             "create, poll; bud: token, consents, providers)",
                              where);
         if (read_plan(entry, where, &plans[i], fault) != RESULT_OK)
             return RESULT_FAULT;
@@ -204,7 +223,7 @@ enum result sandbox_read_faults(const json_t *value, const char *path, void *fie
                              "scenario: %s: neither a fault nor an API (finqware, bud-v1, bud-v2, "
                              "bud)",
                              where);
-        if (read_api_faults(entry, where, plans[i], fault) != RESULT_OK)
+        if (read_api_faults(entry, where, i, plans[i], fault) != RESULT_OK)
             return RESULT_FAULT;
     }
     return RESULT_OK;

@@ -4,6 +4,8 @@ broken. Expectations come from the providers' documentation, not from the sandbo
 import datetime as dt
 import http.client
 import json
+import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -57,6 +59,7 @@ def test_it_says_where_it_listens_and_stops_cleanly(sandbox, number):
     ({"limits": {"finqware": {"rate": ["20"]}}}, ["limits.finqware.rate", "20/s"]),
     ({"faults": {"finqware": {"create": {"explode": 1}}}}, ["faults.finqware.create.explode"]),
     ({"faults": {"bud-v1": {"create": {"next": ["boom"]}}}}, ["next[0]", "boom"]),
+    ({"faults": {"bud-v1": {"token": {"slow": 1}}}}, ["faults.bud-v1.token", "create, poll"]),
     ({"consents": {"c": {"result": "fine"}}}, ["consents.c.result", "fine"]),
     ({"job_duration_ms": {"min": 5, "max": 1}}, ["job_duration_ms", "min is above max"]),
     ({"seed": "x"}, ["seed", "integer"]),
@@ -722,6 +725,17 @@ def test_dropped_connections(sandbox, fault, accepted):
     assert s.breaks() == {}
 
 
+def test_a_repeat_after_a_spoiled_answer_is_no_broken_rule(sandbox):
+    s = sandbox(dict(SLOW, bud={"reposts_allowed": 0},
+                     faults={"bud-v1": {"create": {"next": ["invalid_json"]}}})).login()
+    s.refresh_v1()
+    s.refresh_v1()
+    assert s.breaks() == {} and s.stats()["unwitting"] == 1
+    s.refresh_v1("other")
+    s.refresh_v1("other")
+    assert s.breaks() == {"repost": 1}
+
+
 @pytest.mark.parametrize("fault", ["truncated_length", "truncated_close", "invalid_json",
                                    "wrong_types", "other_id", "empty_body", "not_http",
                                    "huge_body", "gzip_bomb", "slow"])
@@ -914,6 +928,28 @@ def test_reset_forgets_everything_but_the_scenario(sandbox):
     assert (stats["requests"], stats["jobs"]["total"], stats["rule_breaks"]["total"]) == (0, 0, 0)
     assert stats["jobs"]["open"] == 0 and stats["refused"] == {}
     assert s.create("c").status == 200 and s.create("r").status == 400
+
+
+def test_the_manual_knows_every_word(sandbox):
+    text = (pathlib.Path(__file__).parents[2] / "docs" / "SANDBOX.md").read_text()
+    documented = set(re.findall(r"`([a-z0-9_-]+)`", text))
+    s = sandbox()
+
+    def allowed(patch):
+        error = s.send("POST", "/sandbox/v1/scenario", patch).json["error"]
+        return set(error.split("allowed here: ")[1].split(", "))
+
+    wrong = {"?": 1}
+    words = allowed(wrong) | set(s.stats()["rule_breaks"]["by_rule"])
+    for section in ("finqware", "bud", "webhook", "shares"):
+        words |= allowed({section: wrong})
+    for table in ("consents", "limits", "accounts", "banks"):
+        words |= allowed({table: {"x": wrong}})
+    words |= allowed({"faults": {"bud-v1": {"poll": wrong}}})
+    assert len(words) > 140
+    assert words - {"none"} - documented == set()
+    (example,) = re.findall(r"```json\n(\{\n.*?\n\})\n```", text, re.S)
+    s.change(**json.loads(example))
 
 
 def test_a_wrong_change_changes_nothing(sandbox):
