@@ -121,17 +121,36 @@ static bool keeps(void *context, uint32_t consent)
                                          strcmp(view.institution_name, once->institution) == 0);
 }
 
+/* A run id names its second: where that is taken, the run begins in the next one that is free. */
+static struct time_now free_second(const struct once *once, const char *schedule)
+{
+    struct time_now now = engine_now(once->engine);
+    struct fault fault;
+    uint32_t run;
+
+    for (;;) {
+        char slot[UTC_TEXT_SIZE];
+        char run_id[512];
+
+        (void)snprintf(run_id, sizeof run_id, "%s@%s", schedule, utc_text_seconds(now.utc, slot));
+        if (state_store_find_run(engine_store(once->engine), run_id, &run, &fault) != RESULT_OK)
+            return now;
+        now.utc = utc_add_ms(now.utc, MS_PER_SECOND);
+    }
+}
+
 static enum result open_run(struct once *once, uint32_t schedule, struct fault *fault)
 {
     const struct config *config = engine_config(once->engine);
+    const char *name = config->schedules[schedule].name;
     struct utc_time deadline;
     uint32_t run;
 
-    if (state_store_find_unfinished(engine_store(once->engine), config->schedules[schedule].name,
-                                    &run, &deadline, fault) != RESULT_OK)
+    if (state_store_find_unfinished(engine_store(once->engine), name, &run, &deadline, fault) !=
+        RESULT_OK)
         return RESULT_FAULT;
     if (run == 0 &&
-        scheduler_open_once(engine_scheduler(once->engine), engine_now(once->engine), schedule,
+        scheduler_open_once(engine_scheduler(once->engine), free_second(once, name), schedule,
                             once->keep_spread, keeps, once, &run, fault) != RESULT_OK)
         return RESULT_FAULT;
     once->runs[once->run_count++] = run;
