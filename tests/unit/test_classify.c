@@ -1056,6 +1056,75 @@ static void test_transport_failures(void **state)
     }
 }
 
+/* ---- whatever arrives ---- */
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return *state >> 17;
+}
+
+/* Begins with a letter that no escape ends in: \\t and the rest of a damaged one is no leak. */
+static const char damaged_token[] = "Zok.en-12345";
+
+static void assert_clean(const char *text, size_t size)
+{
+    assert_true(strlen(text) < size);
+    assert_null(strstr(text, damaged_token));
+    for (const char *p = text; *p != '\0'; p++)
+        assert_true((unsigned char)*p >= 0x20 && *p != 0x7F);
+}
+
+/* Damaged answers of all kinds: always a class, never a crash, never a secret or a control byte. */
+static void test_damaged_bodies(void **state)
+{
+    static const char *const bodies[] = {
+        two_banks,
+        "{\"consent_id\":\"consent-1\",\"job_id\":\"job-1\",\"status\":\"job_completed\"}",
+        "{\"error_id\":\"Zok.en-12345\",\"code\":\"x\",\"message\":\"a Zok.en-12345 b\\u0007\"}",
+        "{\"data\":{\"task_id\":\"job-1\",\"status\":\"Failed\",\"result\":\"provider_timeout\"},"
+        "\"metadata\":{\"has_new_transactions\":true,\"next_url_delay\":50}}",
+    };
+    static const int codes[] = {200, 202, 400, 401, 404, 429, 500, 302};
+    static const char bytes[] = "{}[],:\"\\0a-9.e \n\x01\xff\xc3\xa9tfn";
+    struct api_fixture *const apis[] = {&finqware, &bud_v1, &bud_v2};
+    uint64_t seed = unit_seed();
+
+    (void)state;
+    for (int round = 0; round < 20000; round++) {
+        const char *origin = bodies[next_random(&seed) % ROW_COUNT(bodies)];
+        const struct api_fixture *api = apis[next_random(&seed) % ROW_COUNT(apis)];
+        enum request_kind kind = (enum request_kind)(next_random(&seed) % 3);
+        struct request_variables ours = api_variables();
+        struct http_answer http = {.status = codes[next_random(&seed) % ROW_COUNT(codes)]};
+        size_t length = strlen(origin);
+        char *body = malloc(length + 1);
+
+        assert_non_null(body);
+        api_set(&ours, API_VARIABLE_TOKEN, damaged_token);
+        memcpy(body, origin, length + 1);
+        for (uint64_t i = next_random(&seed) % 4; i > 0; i--)
+            body[next_random(&seed) % length] = bytes[next_random(&seed) % (sizeof bytes - 1)];
+        if (next_random(&seed) % 4 == 0)
+            length = next_random(&seed) % length;
+        if (next_random(&seed) % 2 == 0)
+            api_set(&ours, API_VARIABLE_INSTITUTION, NULL);
+        if (!api->definition->requests[kind].is_used)
+            kind = REQUEST_POLL;
+        http.body = body;
+        http.body_length = length;
+        classify_answer(api->definition, kind, &http, &ours, API_FIXTURE_NOW, &answer, &texts);
+        assert_true(answer.class_ > CLASS_NONE && answer.class_ < CLASS_COUNT);
+        assert_int_equal(answer.class_ == CLASS_ACCEPTED, answer.reference_hash != 0);
+        assert_int_equal(answer.class_ == CLASS_ACCEPTED, texts.provider_job_id[0] != '\0');
+        assert_clean(texts.error_code, sizeof texts.error_code);
+        assert_clean(texts.error_id, sizeof texts.error_id);
+        assert_clean(texts.error_message, sizeof texts.error_message);
+        assert_clean(texts.body_head, sizeof texts.body_head);
+        free(body);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1083,6 +1152,7 @@ int main(void)
         cmocka_unit_test(test_retry_after),
         cmocka_unit_test(test_the_documented_example),
         cmocka_unit_test(test_transport_failures),
+        cmocka_unit_test(test_damaged_bodies),
     };
 
     return cmocka_run_group_tests(tests, open_all, close_all);
