@@ -245,6 +245,7 @@ void engine_destroy(struct engine *engine)
     webhook_listener_close(engine->webhooks);
     engine_control_close(engine->control);
     engine_sources_close(engine);
+    engine_care_end(engine, clock_now());
     fold_all(engine);
     close_reporting(engine);
     engine_free_ended_flights(engine);

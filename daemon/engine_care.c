@@ -167,6 +167,15 @@ void engine_care(struct engine *engine, struct time_now now)
     engine_read_sources(engine, now);
 }
 
+void engine_care_end(struct engine *engine, struct time_now now)
+{
+    if (!engine->is_loaded || engine->has_failed || engine->is_storage_blocked)
+        return;
+    engine->next_limits = now.mono;
+    write_limits(engine, now);
+    tick_summary(engine, now);
+}
+
 struct mono_time engine_care_wake(const struct engine *engine)
 {
     struct mono_time wake = engine->next_summary;

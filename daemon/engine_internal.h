@@ -146,6 +146,8 @@ enum result engine_check_shrink(const struct engine *engine, const struct config
 
 /* engine_care.c: what is done now and then. */
 void engine_care(struct engine *engine, struct time_now now);
+/* At the end: what v1_limits and the summary log show is how things stand then. */
+void engine_care_end(struct engine *engine, struct time_now now);
 struct mono_time engine_care_wake(const struct engine *engine);
 
 /* engine_sources.c: consent sources that are read again on their own period. */
