@@ -105,6 +105,8 @@ static CURLcode set_limits(CURL *easy, const struct transport_client *client)
     CURLcode code = CURLE_OK;
 
     code |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    /* A resolver that hangs must not hang the loop when its request is given up. */
+    code |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     code |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)client->connect_timeout_ms);
     code |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)client->request_timeout_ms);
     code |= curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, LOW_SPEED_BYTES_PER_S);
@@ -184,7 +186,9 @@ CURL *transport_handle_create(struct transport_call *call)
     code |= set_limits(easy, client);
     code |= set_safety(easy, client);
     code |= set_callbacks(easy, call);
-    /* HTTP/2 where TLS offers it, HTTP/1.1 in clear. */
+    /* HTTP/2 where TLS offers it, HTTP/1.1 in clear. Without CURLOPT_PIPEWAIT: all requests on one
+     * connection would be in doubt together when it breaks, and would wait out a first connection
+     * that hangs. */
     code |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     if (client->user_agent != NULL) {
         code |= curl_easy_setopt(easy, CURLOPT_USERAGENT, client->user_agent);

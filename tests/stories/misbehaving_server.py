@@ -32,6 +32,9 @@ def reset(connection):
     connection.close()
 
 
+CUT_ANSWER = answer(b'{"good": true}')
+
+
 class MisbehavingServer:
     def __init__(self, tls=None):
         self.tls = tls
@@ -153,6 +156,14 @@ class MisbehavingServer:
         return False
 
     def do_close(self, connection, _served):
+        return False
+
+    def do_cut(self, connection, _served):
+        """/cut?bytes=N: the first N bytes of a good answer, then a reset."""
+        wanted = int(self.heads[-1].split(" ")[1].split("=")[1])
+        connection.sendall(CUT_ANSWER[:wanted])
+        time.sleep(0.02)
+        reset(connection)
         return False
 
     def do_short_body(self, connection, _served):

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from misbehaving_server import MisbehavingServer
+from misbehaving_server import CUT_ANSWER, MisbehavingServer
 from network_tools import make_certificates, tool, transport, wait_for
 
 MIB = 1024 * 1024
@@ -97,6 +97,16 @@ def test_every_misbehaviour_has_its_class(server):
         assert line["unframed"] == (path in ("/no-length", "/huge-no-length")), (path, line)
     # Each was asked for once, and no redirect was followed.
     assert all(server.requests[path] == 1 for path in VERDICTS), server.requests
+
+
+def test_a_reset_after_every_byte_of_the_answer(server):
+    paths = [f"/cut?bytes={count}" for count in range(len(CUT_ANSWER))]
+    lines, _ = transport(*(server.url(path) for path in paths))
+    assert len(lines) == len(paths)
+    for line in lines:
+        assert line["error"] == "reset", line
+        assert line["reached_socket"] and line["sent_calls"] == 1, line
+    assert set(server.requests.values()) == {1}
 
 
 def test_what_an_answer_carries(server):
