@@ -152,6 +152,7 @@ static const struct {
     {21, "    path: '/jobs/{consent.customer_own_id?}'",
      "21:11: {consent.customer_own_id?} cannot stand in a path: nothing there can be left out\n"},
     {21, "    path: /jobs/../admin", "21:11: a path cannot hold \"..\" or \".\" as a segment\n"},
+    {21, "    path: /jobs/./x", "21:11: a path cannot hold \"..\" or \".\" as a segment\n"},
     {21, "    path: //evil.example/jobs",
      "21:11: a path begins with one slash; found \"//evil.example/jobs\"\n"},
     {21, "    path: '/jobs/{consent.id'",
@@ -163,6 +164,9 @@ static const struct {
      "because refreshes here run without the customer: remove it\n"},
     {22, "    headers: {x-forwarded-for: 127.0.0.1}",
      "22:15: \"x-forwarded-for\" looks like the address of a person; it is never sent, because "
+     "refreshes here run without the customer: remove it\n"},
+    {22, "    headers: {X-User-IpAddress: 127.0.0.1}",
+     "22:15: \"X-User-IpAddress\" looks like the address of a person; it is never sent, because "
      "refreshes here run without the customer: remove it\n"},
     {22, "    headers: {Content-Length: '3'}",
      "22:15: the header Content-Length is made by the transport (Content-Type follows from `json:` "
@@ -236,6 +240,9 @@ static const struct {
      "33:3: the flag reconnect_required decides before anything else: the first rule must be "
      "{flag: reconnect_required, class: reconnect_required}\n"},
     {33, "  - {flag: reconnect_required, http: 400, class: reconnect_required}",
+     "33:3: the flag reconnect_required decides before anything else: the first rule must be "
+     "{flag: reconnect_required, class: reconnect_required}\n"},
+    {33, "  - {flag: reconnect_required, status: failed, class: reconnect_required}",
      "33:3: the flag reconnect_required decides before anything else: the first rule must be "
      "{flag: reconnect_required, class: reconnect_required}\n"},
     {34, "  - {code: slow, class: cool}",

@@ -224,6 +224,10 @@ static void test_finqware_consent_look_up(void **state)
         assert_int_equal(answer.look_up, finqware_consents[i].verdict);
         assert_true(answer.expires.ms == INT64_C(1803902400000));
     }
+    /* A look-up never asks for another one. */
+    classify(&finqware, REQUEST_LOOK_UP, 400, "{\"code\":\"consent_not_active\"}");
+    assert_class(CLASS_RECONNECT_REQUIRED, REASON_NONE, "look-up refused");
+    assert_false(answer.wants_look_up);
     classify(&finqware, REQUEST_LOOK_UP, 200, "{\"consent_id\":\"consent-1\"}");
     assert_class(CLASS_BAD_ANSWER, REASON_BAD_ANSWER, "no status");
     classify(&finqware, REQUEST_LOOK_UP, 200, "{\"consent_id\":\"other\",\"status\":\"active\"}");
@@ -495,6 +499,17 @@ static void test_bud_new_data(void **state)
                   &ours);
     assert_class(CLASS_SUCCESS, REASON_NONE, "both banks");
     assert_int_equal(answer.has_new_data, TRI_TRUE);
+    classify_with(&bud_v2, REQUEST_POLL, 200,
+                  "{\"data\":{\"status\":\"Completed\",\"sub_tasks\":[{\"provider\":\"bank_a\","
+                  "\"status\":\"Completed\",\"has_new_transactions\":false},{\"provider\":"
+                  "\"bank_b\",\"status\":\"Completed\"}]}}",
+                  &ours);
+    assert_int_equal(answer.has_new_data, TRI_UNKNOWN);
+    classify_with(&bud_v2, REQUEST_POLL, 200,
+                  "{\"data\":{\"status\":\"Completed\",\"sub_tasks\":[{\"provider\":\"bank_a\","
+                  "\"status\":\"Completed\",\"has_new_transactions\":false}]}}",
+                  &ours);
+    assert_int_equal(answer.has_new_data, TRI_FALSE);
 }
 
 /* Section 2.9: one parent, two banks, two verdicts. */
@@ -673,6 +688,8 @@ static void test_tokens(void **state)
                         "{\"error\":\"invalid_client\",\"error_description\":\"no\"}");
     assert_class(CLASS_CREDENTIALS, REASON_AUTH, "RFC 6749 invalid_client");
     assert_string_equal(texts.error_code, "invalid_client");
+    classify_token_body(&finqware, "oauth2", 400, "{\"error\":\"invalid_scope\"}");
+    assert_class(CLASS_CREDENTIALS, REASON_AUTH, "RFC 6749 invalid_scope");
     text_wipe(&token.access_token);
 }
 
@@ -857,6 +874,8 @@ static void test_secrets_stay_out_of_texts(void **state)
         "{\"code\":\"c\",\"message\":\"body was {\\\"s\\\":\\\"s3cret/+\\\\\\\"x\\\"}\"}",
         "{\"code\":\"c\",\"message\":\"Basic YWNtZTpzM2NyZXQvKyJ4 refused\"}",
         "{\"code\":\"c\",\"message\":\"Bearer tok.en-12345 expired\"}",
+        "{\"code\":\"c\",\"message\":\"twice: {\\\"s\\\":\\\"s3cret\\\\/+\\\\\\\"x\\\"}\"}",
+        "{\"message\":\"s3cret\\/\\u002b\\u0022x\"}",
         "{\"code\":\"tok.en-12345\",\"message\":\"m\"}",
         "{\"code\":\"c\",\"message\":\"hunter2hunter2\"}",
         "{\"code\":\"c\",\"error_id\":\"tok.en-12345\",\"request_id\":\"hunter2hunter2\"}",
@@ -944,6 +963,7 @@ static void test_retry_after(void **state)
         {"Sun Nov  6 08:49:37 1994", 0},
         {"Sunday, 06-Nov-94 08:49:37 GMT", 0},
         {"Fri, 20 Nov 2099 23:41:40 GMT", MS_PER_DAY},
+        {"Thursday, 20-Nov-70 23:41:40 GMT", MS_PER_DAY}, /* within 50 years: 2070 */
         {"", -1},
         {"soon", -1},
         {"5 minutes", -1},
@@ -1002,6 +1022,10 @@ static void test_the_documented_example(void **state)
              "{\"error\":{\"type\":\"too_soon\",\"retry_at\":\"2026-11-21T01:00:00Z\"}}");
     assert_class(CLASS_COOLDOWN, REASON_COOLDOWN, "409 too_soon");
     assert_true(answer.not_before.ms == API_FIXTURE_NOW.ms + 4700000);
+    classify(&pebble, REQUEST_INITIATE, 409, "{}");
+    assert_class(CLASS_REJECTED, REASON_REJECTED, "409 and not a word");
+    classify(&pebble, REQUEST_INITIATE, 202, "{\"refresh\":{\"id\":\"R\",\"wait_seconds\":-2}}");
+    assert_int_equal(answer.poll_hint_ms, -1);
     classify(&pebble, REQUEST_INITIATE, 409, "<html>");
     assert_class(CLASS_REJECTED, REASON_REJECTED, "409 that is not JSON");
     assert_string_equal(texts.body_head, "<html>");
@@ -1026,6 +1050,43 @@ static void test_the_documented_example(void **state)
     classify(&pebble, REQUEST_LOOK_UP, 200, "{\"connection\":{\"state\":\"frozen\"}}");
     assert_int_equal(answer.look_up, LOOK_UP_SUSPENDED);
     api_fixture_close(&pebble);
+}
+
+/* Shapes that no definition so far has. */
+static const char shapes[] =
+    "name: shapes\n"
+    "title: t\n"
+    "unattended: true\n"
+    "auth: {a: {}}\n"
+    "consent: {single_flight: id}\n"
+    "in_doubt: await\n"
+    "statuses: {success: done}\n"
+    "errors: {code: /c}\n"
+    "causes: [{code: fine, class: success}, {http: 400, class: config_error}]\n"
+    "requests:\n"
+    "  initiate: {method: POST, path: /i, accepted: 200, answer: {job: /id,\n"
+    "             echo: {/own: consent.customer_own_id}}}\n"
+    "  poll: {method: GET, path: '/p/{job.id}', accepted: 200, answer: {status: /s}}\n";
+
+static void test_other_shapes(void **state)
+{
+    struct api_fixture api;
+
+    (void)state;
+    arena_init(&api.arena);
+    diagnostics_init(&api.diagnostics, 100);
+    api.definition =
+        api_definition_parse(shapes, strlen(shapes), "shapes", &api.arena, &api.diagnostics);
+    assert_non_null(api.definition);
+    /* A rule that says "success" is about jobs: it does not judge an initiation. */
+    classify(&api, REQUEST_INITIATE, 400, "{\"c\":\"fine\"}");
+    assert_class(CLASS_CONFIG_ERROR, REASON_CONFIGURATION, "initiate");
+    classify(&api, REQUEST_POLL, 400, "{\"c\":\"fine\"}");
+    assert_class(CLASS_SUCCESS, REASON_NONE, "poll");
+    /* An echo of what this consent does not have says nothing. */
+    classify(&api, REQUEST_INITIATE, 200, "{\"id\":\"J\",\"own\":\"o-1\"}");
+    assert_class(CLASS_ACCEPTED, REASON_NONE, "echo");
+    api_fixture_close(&api);
 }
 
 /* ---- no answer ---- */
@@ -1151,6 +1212,7 @@ int main(void)
         cmocka_unit_test(test_texts_are_cut_and_escaped),
         cmocka_unit_test(test_retry_after),
         cmocka_unit_test(test_the_documented_example),
+        cmocka_unit_test(test_other_shapes),
         cmocka_unit_test(test_transport_failures),
         cmocka_unit_test(test_damaged_bodies),
     };
