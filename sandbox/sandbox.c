@@ -83,6 +83,12 @@ static void serve_account(struct sandbox_exchange *exchange)
         sandbox_answer(exchange, 200);
         return;
     }
+    if (exchange->account->is_bud) {
+        char id[SANDBOX_ID_SIZE];
+
+        sandbox_id_write(id, sandbox->seed, SANDBOX_ID_REQUEST, ++sandbox->request_number);
+        text_append_format(&sandbox->extra, "X-Request-Id: %s\r\n", id);
+    }
     sandbox_account_arrive(exchange);
     sandbox_add_bank_delay(exchange);
     if (strncmp(exchange->rest, "/redirected", 11) == 0)
@@ -108,6 +114,7 @@ static void handle(void *context, struct sandbox_http_connection *connection,
     };
 
     text_clear(&sandbox->body);
+    text_clear(&sandbox->extra);
     sandbox_progress(sandbox, exchange.now_ms);
     if (strncmp(request->path, "/sandbox/", 9) == 0) {
         sandbox_control_serve(&exchange);
@@ -120,6 +127,7 @@ static void handle(void *context, struct sandbox_http_connection *connection,
     }
     exchange.answer.body = sandbox->body.bytes != NULL ? sandbox->body.bytes : "";
     exchange.answer.body_length = sandbox->body.length;
+    exchange.answer.extra_headers = sandbox->extra.length > 0 ? sandbox->extra.bytes : NULL;
     sandbox_http_answer(connection, &exchange.answer);
     if (sandbox->body.capacity > 1048576)
         text_deinit(&sandbox->body);

@@ -195,6 +195,30 @@ static void serve_reset(struct sandbox_exchange *exchange)
         answer_json(exchange, 200, json_pack("{s:b}", "reset", 1));
 }
 
+/* Bud tells about a consent: {"event": "reauthorised", "customer": ..., "provider": ...,
+ * "consent_id": ..., "reason": ...}. */
+static void serve_consent_event(struct sandbox_exchange *exchange)
+{
+    static const char *const known[] = {"revoked", "reconfirmed", "reauthorised"};
+    json_t *body = json_loadb(exchange->request->body, exchange->request->body_length, 0, NULL);
+    const char *event = json_string_value(json_object_get(body, "event"));
+    size_t i = 0;
+
+    while (event != NULL && i < 3 && strcmp(known[i], event) != 0)
+        i++;
+    if (event == NULL || i == 3)
+        answer_error(exchange, 400, "event: want revoked, reconfirmed or reauthorised");
+    else if (!sandbox_webhook_consent_event(exchange->sandbox, event,
+                                            json_string_value(json_object_get(body, "customer")),
+                                            json_string_value(json_object_get(body, "provider")),
+                                            json_string_value(json_object_get(body, "consent_id")),
+                                            json_string_value(json_object_get(body, "reason"))))
+        answer_error(exchange, 400, "the scenario has no bud.webhook_url_consents");
+    else
+        answer_json(exchange, 200, json_pack("{s:b}", "queued", 1));
+    json_decref(body);
+}
+
 void sandbox_control_serve(struct sandbox_exchange *exchange)
 {
     static const struct {
@@ -207,6 +231,7 @@ void sandbox_control_serve(struct sandbox_exchange *exchange)
         {"/sandbox/v1/ledger", "GET", serve_ledger},
         {"/sandbox/v1/scenario", "GET POST", serve_scenario},
         {"/sandbox/v1/reset", "POST", serve_reset},
+        {"/sandbox/v1/consent-event", "POST", serve_consent_event},
     };
 
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
@@ -219,5 +244,6 @@ void sandbox_control_serve(struct sandbox_exchange *exchange)
         return;
     }
     answer_error(exchange, 404,
-                 "known here: /sandbox/v1/stats, jobs?consent=ID, ledger, scenario, reset");
+                 "known here: /sandbox/v1/stats, jobs?consent=ID, ledger, scenario, reset, "
+                 "consent-event");
 }

@@ -68,7 +68,6 @@ static void retry_after(struct sandbox_exchange *exchange, bool as_date)
     struct sandbox *sandbox = exchange->sandbox;
     int64_t seconds = sandbox->scenario->retry_after_s;
 
-    text_clear(&sandbox->extra);
     if (as_date) {
         char date[64];
         struct tm tm;
@@ -81,7 +80,6 @@ static void retry_after(struct sandbox_exchange *exchange, bool as_date)
     } else {
         text_append_format(&sandbox->extra, "Retry-After: %lld\r\n", (long long)seconds);
     }
-    exchange->answer.extra_headers = sandbox->extra.bytes;
 }
 
 static void redirect(struct sandbox_exchange *exchange)
@@ -89,10 +87,8 @@ static void redirect(struct sandbox_exchange *exchange)
     struct sandbox *sandbox = exchange->sandbox;
 
     sandbox_refused(exchange, "redirect");
-    text_clear(&sandbox->extra);
     text_append_format(&sandbox->extra, "Location: /%s/redirected%s\r\n", exchange->account->name,
                        exchange->rest);
-    exchange->answer.extra_headers = sandbox->extra.bytes;
     text_append_string(&sandbox->body, "{}");
     sandbox_answer(exchange, 302);
 }
@@ -200,7 +196,7 @@ void sandbox_fault_after(struct sandbox_exchange *exchange)
     case SANDBOX_FAULT_GZIP_BOMB:
         text_clear(&sandbox->body);
         sandbox_bomb_write(&sandbox->body, (uint64_t)sandbox->scenario->huge_bytes);
-        exchange->answer.extra_headers = "Content-Encoding: gzip\r\n";
+        text_append_string(&sandbox->extra, "Content-Encoding: gzip\r\n");
         break;
     case SANDBOX_FAULT_SLOW: exchange->answer.delay_ms += sandbox->scenario->slow_ms; break;
     default: break;

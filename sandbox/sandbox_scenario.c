@@ -89,6 +89,7 @@ static const struct sandbox_key bud_keys[] = {
      NULL},
     {"webhook_url_v1", SANDBOX_KIND_TEXT, FIELD(webhook_url_v1), 0, 0, NULL, NULL},
     {"webhook_url_v2", SANDBOX_KIND_TEXT, FIELD(webhook_url_v2), 0, 0, NULL, NULL},
+    {"webhook_url_consents", SANDBOX_KIND_TEXT, FIELD(webhook_url_consents), 0, 0, NULL, NULL},
     {"default_provider", SANDBOX_KIND_TEXT, FIELD(default_provider), 0, 0, NULL, NULL},
     {"next_url_delay_v1_ms", SANDBOX_KIND_INTEGER, FIELD(next_url_delay_v1_ms), 0, 600000, NULL,
      NULL},

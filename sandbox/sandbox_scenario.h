@@ -145,6 +145,7 @@ struct sandbox_bud_settings {
     int revoked_shape; /* enum sandbox_revoked */
     const char *webhook_url_v1;
     const char *webhook_url_v2;
+    const char *webhook_url_consents;
     const char *default_provider;
     int64_t next_url_delay_v1_ms;
     int64_t next_url_delay_v2_ms;

@@ -239,6 +239,37 @@ static void make_bud_v2(struct sandbox *sandbox, uint32_t number)
     text_deinit(&body);
 }
 
+static void append_field(struct text *out, const char *name, const char *value)
+{
+    if (value == NULL)
+        return;
+    text_append_format(out, ",\"%s\":", name);
+    sandbox_append_quoted(out, value);
+}
+
+bool sandbox_webhook_consent_event(struct sandbox *sandbox, const char *event, const char *customer,
+                                   const char *provider, const char *consent_id, const char *reason)
+{
+    char updated[UTC_TEXT_SIZE];
+    struct text body;
+
+    if (sandbox->scenario->bud.webhook_url_consents == NULL)
+        return false;
+    text_init(&body, SIZE_MAX / 2);
+    text_append_string(&body, "{\"data\":{\"event\":\"open_banking.consent.");
+    text_append_json(&body, event, strlen(event));
+    text_append_format(&body, "\",\"updated_at\":\"%s\"",
+                       utc_text_seconds((struct utc_time){clock_ms(sandbox)}, updated));
+    append_field(&body, "consent_id", consent_id);
+    append_field(&body, "customer_id", customer);
+    append_field(&body, "provider", provider);
+    append_field(&body, "reason", reason);
+    text_append_string(&body, "}}");
+    send_signed(sandbox, sandbox->scenario->bud.webhook_url_consents, SANDBOX_KEYS_BUD, &body);
+    text_deinit(&body);
+    return true;
+}
+
 void sandbox_webhook_make(struct sandbox *sandbox, uint32_t number, int64_t now_ms)
 {
     struct sandbox_job *job = &sandbox->jobs.jobs[number];

@@ -29,6 +29,11 @@ int64_t sandbox_webhook_next_ms(const struct sandbox *sandbox, const struct sand
 void sandbox_webhook_make(struct sandbox *sandbox, uint32_t job, int64_t now_ms);
 /* Make sure that webhooks due at `at_ms` are made without waiting for a request. */
 void sandbox_webhook_schedule(struct sandbox *sandbox, int64_t at_ms);
+/* Send Bud's webhook about a consent: `event` is "revoked", "reconfirmed" or "reauthorised", the
+ * other texts may be NULL. False when no URL is configured for it. */
+bool sandbox_webhook_consent_event(struct sandbox *sandbox, const char *event, const char *customer,
+                                   const char *provider, const char *consent_id,
+                                   const char *reason);
 /* Counters for the statistics; NULL without memory. */
 json_t *sandbox_webhook_json(const struct sandbox *sandbox);
 

@@ -201,6 +201,7 @@ def test_bud_v1_from_start_to_end_and_its_dedupe(sandbox):
     s = sandbox({"job_duration_ms": 8000, "shares": {"no_new_data": 0}}).login()
     made = s.refresh_v1()
     assert made.status == 202 and made.json["operation_id"] == "open_banking_refresh_post"
+    assert len(made.header("X-Request-Id")) == 36
     task = made.json["data"]["task_id"]
     assert made.json["data"]["provider"] == "bank_a"
     assert made.json["metadata"] == {"status": "Pending", "next_url_delay": 50,

@@ -165,6 +165,23 @@ def test_bud_webhooks_of_both_versions(sandbox, receiver):
     assert (parts["b"]["result"], parts["b"]["reconnect_required"]) == ("connection_revoked", True)
 
 
+def test_bud_tells_about_a_consent(sandbox, receiver):
+    s, r = sandbox(dict(QUICK, webhook={"algorithm": "ES256"})), receiver()
+    event = {"event": "revoked", "customer": "cu", "provider": "a", "consent_id": "k",
+             "reason": "provider_revoked"}
+    assert s.send("POST", "/sandbox/v1/consent-event", event).status == 400
+    s.change(bud={"webhook_url_consents": r.url + "/consents"})
+    assert s.send("POST", "/sandbox/v1/consent-event", {"event": "odd"}).status == 400
+    assert s.send("POST", "/sandbox/v1/consent-event", event).status == 200
+    ((path, headers, body),) = r.wait(1)
+    data = json.loads(body)["data"]
+    assert path == "/consents" and data.pop("updated_at").endswith("Z")
+    assert data == {"event": "open_banking.consent.revoked", "customer_id": "cu", "provider": "a",
+                    "consent_id": "k", "reason": "provider_revoked"}
+    keys = s.send("GET", "/bud/bud-callback.jwks").json
+    assert verifies(keys, headers["X-Signature"], headers["X-Signing-ID"], body)
+
+
 def test_retries_follow_the_answer(sandbox, receiver):
     s = sandbox(dict(QUICK, webhook={"algorithm": "ES256", "retries": 2, "retry_ms": 10}))
     r = receiver(503, 500, 200, 404, 302, 500, 500, 500)
