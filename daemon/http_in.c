@@ -166,7 +166,7 @@ static void write_answer(struct http_in_exchange *exchange, const struct http_in
                        status_phrase(answer->status),
                        answer->content_type != NULL ? answer->content_type
                                                     : "text/plain; charset=utf-8");
-    if (has_length) {
+    if (has_length && answer->status != 204) { /* RFC 9110 section 8.6 */
         text_append_format(&head, "Content-Length: %zu\r\n", answer->body_length);
     }
     text_append_string(&head, "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n"

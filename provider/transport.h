@@ -59,8 +59,8 @@ struct transport_hooks {
     struct time_now (*now)(void *context);
 };
 
-/* `hooks` is copied. A NULL `*out` is never left behind: RESULT_FAULT when libcurl lacks a
- * feature that the safety rules need, or memory is out. */
+/* `hooks` is copied. Faults: libcurl lacks a feature that the safety rules need; no memory. Takes
+ * SSLKEYLOGFILE out of the environment, so: before threads are started. */
 enum result transport_create(const struct transport_hooks *hooks, struct transport **out,
                              struct fault *fault) MUST_CHECK;
 /* Every client must be gone. NULL is fine. */

@@ -39,8 +39,9 @@ def transport(*arguments, timeout=60, check=True):
 class Listener:
     """listener_probe with --http or --control; `counts` after the end."""
 
-    def __init__(self, *arguments):
-        self.process = subprocess.Popen([tool("listener_probe"), *map(str, arguments)],
+    def __init__(self, *arguments, files_max=None):
+        limit = ["prlimit", f"--nofile={files_max}"] if files_max else []
+        self.process = subprocess.Popen([*limit, tool("listener_probe"), *map(str, arguments)],
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         assert line.startswith("listening "), self.process.communicate()

@@ -176,6 +176,25 @@ def test_too_many_connections_wait_their_turn():
     assert listener.counts["accepted"] == 211
 
 
+def test_out_of_descriptors_it_waits_without_spinning():
+    with Listener("--http", "127.0.0.1:0", "--request-ms", 20000, files_max=24) as listener:
+        idle = [listener.connect() for _ in range(60)]
+        time.sleep(0.5)
+        before = cpu_ticks(listener.process.pid)
+        time.sleep(1)
+        spent = cpu_ticks(listener.process.pid) - before
+        for connection in idle:
+            connection.close()
+        assert listener.exchange(get("/x"))[0] == 200
+    assert spent <= os.sysconf("SC_CLK_TCK") // 5
+
+
+def cpu_ticks(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
 def test_handler_that_never_answers():
     with Listener("--http", "127.0.0.1:0", "--answer-ms", 300) as listener:
         assert listener.exchange(get("/never"))[0] == 503

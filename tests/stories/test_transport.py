@@ -135,6 +135,14 @@ def test_what_a_request_carries(server):
         assert "Authorization: Bearer t" in head
 
 
+def test_a_large_request(server):
+    body = "0123456789" * 10000
+    lines, _ = transport("--method", "POST", "--body", body, *[server.url("/good")] * 2)
+    assert [line["error"] for line in lines] == ["ok", "ok"]
+    assert server.bodies == [body.encode()] * 2
+    assert not any("Expect" in head for head in server.heads)
+
+
 @pytest.mark.parametrize("method,body", [("GET", None), ("POST", ""), ("PUT", "{}"), ("DELETE", None),
                                          ("PATCH", "{}")])
 def test_methods(server, method, body):
