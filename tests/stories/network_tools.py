@@ -22,12 +22,14 @@ def transport(*arguments, timeout=60, check=True):
     ignored and a file for TLS keys that must not be written."""
     with tempfile.TemporaryDirectory() as folder:
         keys = pathlib.Path(folder) / "keys"
-        environment = dict(os.environ, http_proxy="http://127.0.0.1:1", HTTPS_PROXY="http://127.0.0.1:1",
-                           ALL_PROXY="http://127.0.0.1:1", SSLKEYLOGFILE=str(keys), HOME=folder)
+        proxy = "http://127.0.0.1:1"
+        environment = dict(os.environ, http_proxy=proxy, HTTPS_PROXY=proxy, ALL_PROXY=proxy,
+                           SSLKEYLOGFILE=str(keys), HOME=folder)
         environment.pop("no_proxy", None)
         environment.pop("NO_PROXY", None)
         (pathlib.Path(folder) / ".netrc").write_text(
-            "machine localhost login me password secret\nmachine 127.0.0.1 login me password secret\n")
+            "machine localhost login me password secret\n"
+            "machine 127.0.0.1 login me password secret\n")
         done = subprocess.run([tool("transport_probe"), *map(str, arguments)], env=environment,
                               capture_output=True, text=True, timeout=timeout, check=False)
         assert not keys.exists(), "TLS keys were written to SSLKEYLOGFILE"

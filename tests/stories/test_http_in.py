@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The HTTP listener against abuse: odd requests, slow clients, too many of them (the listener itself
-runs in tests/tools/listener_probe). test_http_in_parse covers the reading in more detail."""
+"""The HTTP listener against abuse: odd requests, slow clients, too many of them (the listener
+itself runs in tests/tools/listener_probe). test_http_in_parse covers the reading in more detail."""
 import json
 import os
 import socket
@@ -21,8 +21,8 @@ ABUSE = {
     "a body of 100 kB": (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 102400\r\n\r\n" +
                          b"x" * 102400, 413),
     "an endless target": (b"GET /" + b"x" * 100000, 431),
-    "two lengths": (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n"
-                    b"abc", 400),
+    "two lengths": (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\n"
+                    b"Content-Length: 3\r\n\r\nabc", 400),
     "length +2": (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: +2\r\n\r\nab", 400),
     "length and chunked": (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n"
                            b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
@@ -30,7 +30,8 @@ ABUSE = {
                 b"1\r\na\r\n0\r\n\r\n", 400),
     "trailers": (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\nTrailer: A\r\n\r\n"
                  b"0\r\nA: b\r\n\r\n", 400),
-    "chunked in disguise": (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: xchunked\r\n\r\n", 400),
+    "chunked in disguise": (b"POST / HTTP/1.1\r\n" + HOST +
+                            b"Transfer-Encoding: xchunked\r\n\r\n", 400),
     "an empty header name": (b"GET / HTTP/1.1\r\n" + HOST + b": b\r\n\r\n", 400),
     "a blank before the colon": (b"GET / HTTP/1.1\r\n" + HOST + b"A : b\r\n\r\n", 400),
     "no Host": (b"GET / HTTP/1.1\r\nA: b\r\n\r\n", 400),

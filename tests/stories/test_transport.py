@@ -143,8 +143,8 @@ def test_a_large_request(server):
     assert not any("Expect" in head for head in server.heads)
 
 
-@pytest.mark.parametrize("method,body", [("GET", None), ("POST", ""), ("PUT", "{}"), ("DELETE", None),
-                                         ("PATCH", "{}")])
+@pytest.mark.parametrize("method,body", [
+    ("GET", None), ("POST", ""), ("PUT", "{}"), ("DELETE", None), ("PATCH", "{}")])
 def test_methods(server, method, body):
     lines, _ = transport("--method", method, *(() if body is None else ("--body", body)),
                          server.url("/good"), server.url("/good"))
@@ -293,8 +293,8 @@ def test_odd_spellings_of_loopback_are_not_literal(server, host):
     assert server.connections == 0
 
 
-@pytest.mark.parametrize("url", ["http://provider.example/", "ftp://localhost/", "file:///etc/passwd",
-                                 "https://", "https://u:p@localhost/", "localhost", ""])
+@pytest.mark.parametrize("url", ["http://provider.example/", "ftp://localhost/",
+                                 "file:///etc/passwd", "https://", "https://u:p@localhost/", "localhost", ""])
 def test_base_urls_that_are_refused(url):
     _, done = transport(url, check=False)
     assert done.returncode == 78, done
@@ -328,7 +328,8 @@ def test_a_configured_proxy_is_used_for_tls_by_tunnel(server):
 
 def test_tls_with_a_private_authority(certificates):
     with MisbehavingServer(tls=tls_context(certificates, "good")) as server:
-        lines, _ = transport("--ca", certificates / "ca.pem", *[server.url("/good", "localhost")] * 2)
+        url = server.url("/good", "localhost")
+        lines, _ = transport("--ca", certificates / "ca.pem", url, url)
         assert [line["error"] for line in lines] == ["ok", "ok"]
         assert server.connections == 1
 
@@ -371,7 +372,8 @@ def test_ca_file_must_be_readable(certificates):
     assert done.returncode == 78 and "ca_file" in done.stderr
 
 
-@pytest.mark.skipif(shutil.which("nghttpd") is None, reason="nghttpd is not installed: HTTP/2 untested")
+@pytest.mark.skipif(shutil.which("nghttpd") is None,
+                    reason="nghttpd is not installed: HTTP/2 untested")
 def test_http2_where_it_is_offered(certificates):
     (certificates / "index.html").write_text("hello\n")
     with socket.create_server(("127.0.0.1", 0)) as probe:
