@@ -26,6 +26,7 @@ static const struct command commands[] = {
     {"consents", command_consents, "list consents"},
     {"jobs", command_jobs, "list jobs"},
     {"runs", command_runs, "list runs"},
+    {"report", command_report, "a night in one page"},
     {"trigger", command_trigger, "refresh one consent now"},
     {"pause", command_pause, "send nothing for a while"},
     {"resume", command_resume, "end a pause"},
