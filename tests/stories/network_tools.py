@@ -17,14 +17,14 @@ def tool(name):
     return str(path)
 
 
-def transport(*arguments, timeout=60, check=True):
+def transport(*arguments, timeout=60, check=True, **variables):
     """Run transport_probe; its lines, read from JSON. The environment holds a proxy that must be
-    ignored and a file for TLS keys that must not be written."""
+    ignored and a file for TLS keys that must not be written; `variables` are added to it."""
     with tempfile.TemporaryDirectory() as folder:
         keys = pathlib.Path(folder) / "keys"
         proxy = "http://127.0.0.1:1"
         environment = dict(os.environ, http_proxy=proxy, HTTPS_PROXY=proxy, ALL_PROXY=proxy,
-                           SSLKEYLOGFILE=str(keys), HOME=folder)
+                           SSLKEYLOGFILE=str(keys), HOME=folder, **variables)
         environment.pop("no_proxy", None)
         environment.pop("NO_PROXY", None)
         (pathlib.Path(folder) / ".netrc").write_text(

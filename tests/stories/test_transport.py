@@ -151,6 +151,7 @@ def test_methods(server, method, body):
     assert [line["error"] for line in lines] == ["ok", "ok"]
     assert all(head.startswith(f"{method} /good HTTP/1.1") for head in server.heads)
     assert server.bodies == [(body or "").encode()] * 2
+    assert not any("authorization" in head.lower() for head in server.heads)  # no .netrc
 
 
 def test_a_lost_connection_is_not_sent_on_again(server):
@@ -353,11 +354,16 @@ def test_tls_with_an_unknown_authority(certificates):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # that is the point
-def test_old_tls_is_refused(certificates):
+def test_old_tls_is_refused(certificates, tmp_path):
+    """Also where the system's OpenSSL would allow it."""
+    lenient = tmp_path / "openssl.cnf"
+    lenient.write_text("openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\n"
+                       "MinProtocol = TLSv1\nCipherString = DEFAULT@SECLEVEL=0\n")
     context = tls_context(certificates, "good", minimum=ssl.TLSVersion.TLSv1,
                           maximum=ssl.TLSVersion.TLSv1_1)
     with MisbehavingServer(tls=context) as server:
-        lines, _ = transport("--ca", certificates / "ca.pem", server.url("/good", "localhost"))
+        lines, _ = transport("--ca", certificates / "ca.pem", server.url("/good", "localhost"),
+                             OPENSSL_CONF=str(lenient))
         assert lines[0]["error"] == "tls"
 
 
