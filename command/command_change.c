@@ -17,22 +17,21 @@ static const char trigger_usage[] =
     "Refresh one consent now, through the running daemon and inside every limit.\n"
     "Without a daemon: refreshd once --consent P/ID\n";
 static const char pause_usage[] =
-    "usage: refreshd pause [P/ID | --provider NAME [--institution NAME] | --schedule NAME | "
-    "--all]\n"
+    "usage: refreshd pause [P/ID | --provider NAME [--institution NAME] | --schedule NAME]\n"
     "                      [--until T] [--reason TEXT] [-c FILE] [--format text|json]\n\n"
-    "Initiate nothing for what is named, until T (an instant, or a duration such as 2h) or until\n"
-    "`refreshd resume`. Open jobs are followed to their end.\n";
+    "Initiate nothing for what is named (nothing named: for anything), until T (an instant, or a\n"
+    "duration such as 2h) or until `refreshd resume`. Open jobs are followed to their end.\n";
 static const char resume_usage[] =
-    "usage: refreshd resume [P/ID | --provider NAME [--institution NAME] | --schedule NAME | "
-    "--all]\n"
+    "usage: refreshd resume [P/ID | --provider NAME [--institution NAME] | --schedule NAME]\n"
     "                       [--reason TEXT] [-c FILE] [--format text|json]\n\n"
     "End the pause of exactly what is named.\n";
 static const char release_usage[] =
-    "usage: refreshd release [P/ID | --provider NAME --institution NAME --hold-reason TEXT]\n"
-    "                        [--reason TEXT] [--dry-run] [-c FILE] [--format text|json]\n\n"
+    "usage: refreshd release [P/ID | --provider NAME --institution NAME --reason HOLD]\n"
+    "                        [--dry-run] [-c FILE] [--format text|json]\n\n"
     "Let held consents go: their next slots are refreshed again. Prints each. With --dry-run "
     "nothing\n"
-    "changes. --hold-reason is reconnect_required or suspended.\n";
+    "changes. HOLD is reconnect_required or suspended: only consents that are held for it. Any\n"
+    "other text after --reason says why you let them go; it is kept in the audit.\n";
 static const char drain_usage[] =
     "usage: refreshd drain [-c FILE]\n\n"
     "Initiate nothing more, finish open requests, commit, end within 30 s. Jobs go on at the next\n"
@@ -49,7 +48,6 @@ enum {
     OPTION_ALL,
     OPTION_UNTIL,
     OPTION_REASON,
-    OPTION_HOLD_REASON,
     OPTION_DRY_RUN,
     OPTION_ACCEPT_SHRINK,
 };
@@ -61,7 +59,6 @@ static const struct option options[] = {
     {"all", no_argument, NULL, OPTION_ALL},
     {"until", required_argument, NULL, OPTION_UNTIL},
     {"reason", required_argument, NULL, OPTION_REASON},
-    {"hold-reason", required_argument, NULL, OPTION_HOLD_REASON},
     {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
     {"accept-shrink", no_argument, NULL, OPTION_ACCEPT_SHRINK},
     COMMON_LONG_OPTIONS,
@@ -99,7 +96,6 @@ static int parse(struct command_line *line, const int *allowed, int argc, char *
                     optarg);
             break;
         case OPTION_REASON: change->reason = optarg; break;
-        case OPTION_HOLD_REASON: change->hold_reason = optarg; break;
         case OPTION_DRY_RUN: change->is_dry_run = true; break;
         case OPTION_ACCEPT_SHRINK: change->accepts_shrink = true; break;
         default: {
@@ -123,9 +119,9 @@ static int resolve_scope(const struct command_line *line, struct change *change)
     int named = (change->consent != NULL) + (change->provider != NULL) +
                 (change->schedule != NULL) + change->is_all;
 
-    if (named != 1 || (change->institution != NULL && change->provider == NULL))
+    if (named > 1 || (change->institution != NULL && change->provider == NULL))
         return command_usage_error(line, "name one of P/ID, --provider [--institution], "
-                                         "--schedule, --all");
+                                         "--schedule, or nothing for everything");
     if (change->consent != NULL) {
         change->scope = "consent";
         (void)snprintf(change->subject, sizeof change->subject, "%s", change->consent);
@@ -207,6 +203,12 @@ static int perform(const struct command_line *line, const struct change *change)
     return result == RESULT_OK ? 0 : command_fail(line, &fault);
 }
 
+static bool is_hold_reason(const char *text)
+{
+    return text != NULL &&
+           (strcmp(text, "reconnect_required") == 0 || strcmp(text, "suspended") == 0);
+}
+
 static int change_command(const char *name, const char *usage, const int *allowed, bool has_scope,
                           int argc, char **argv)
 {
@@ -218,6 +220,8 @@ static int change_command(const char *name, const char *usage, const int *allowe
     status = parse(&line, allowed, argc, argv, &change);
     if (status < 0 && has_scope)
         status = resolve_scope(&line, &change);
+    if (status < 0 && strcmp(name, "release") == 0 && is_hold_reason(change.reason))
+        change.hold_reason = change.reason;
     return status >= 0 ? status : perform(&line, &change);
 }
 
@@ -251,8 +255,8 @@ int command_resume(int argc, char **argv)
 
 int command_release(int argc, char **argv)
 {
-    static const int allowed[] = {OPTION_PROVIDER, OPTION_INSTITUTION, OPTION_HOLD_REASON,
-                                  OPTION_REASON,   OPTION_DRY_RUN,     0};
+    static const int allowed[] = {OPTION_PROVIDER, OPTION_INSTITUTION, OPTION_REASON,
+                                  OPTION_DRY_RUN, 0};
 
     return change_command("release", release_usage, allowed, false, argc, argv);
 }

@@ -69,7 +69,7 @@ static enum result release_row(void *context, uint32_t count, const char *const 
 {
     const struct release *release = context;
     const char *consent = NULL;
-    struct record record = {.kind = RECORD_RELEASE, .at = release->now};
+    struct record record = {.kind = RECORD_RELEASE, .at = release->now, .as.hold.is_asked = true};
     struct audit audit;
 
     for (uint32_t i = 0; i < count; i++)
@@ -102,7 +102,7 @@ static enum result write_release(const struct config *config, struct release *re
     if (change->consent == NULL && change->provider == NULL && change->institution == NULL &&
         change->hold_reason == NULL)
         return fault_set(fault, FAULT_USAGE,
-                         "release what? give P/ID, or --provider, --institution, --hold-reason");
+                         "release what? give P/ID, or --provider, --institution, --reason");
     if (change->consent != NULL)
         filters[count++] = (struct query_filter){.column = "consent", .text = change->consent};
     if (change->provider != NULL)

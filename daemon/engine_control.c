@@ -259,7 +259,7 @@ static enum result change_release(struct ask *ask, struct fault *fault)
     if (argument(ask, "provider") == NULL && argument(ask, "institution") == NULL &&
         argument(ask, "hold_reason") == NULL)
         return fault_set(fault, FAULT_USAGE,
-                         "release what? give P/ID, or --provider, --institution, --hold-reason");
+                         "release what? give P/ID, or --provider, --institution, --reason");
     for (number = 1; number <= ask->engine->population.number_max; number++)
         if (fits_release(ask, number, &view) && release_one(ask, number, &view, fault) != RESULT_OK)
             return RESULT_FAULT;

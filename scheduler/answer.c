@@ -292,9 +292,14 @@ static void initiation_failed(struct scheduler *scheduler, uint32_t index,
     case CLASS_TRANSPORT:
         if (reason == REASON_NONE)
             reason = answer->class_ == CLASS_TRANSPORT ? REASON_TRANSPORT : REASON_PROVIDER_ERROR;
-        if (is_repeat) /* says nothing about the first sending */
+        if (is_repeat) { /* says nothing about the first sending */
             job_close_in_doubt(scheduler, index, evidence);
-        else
+        } else if (reason == REASON_MAINTENANCE) { /* nothing accepted, and no error: a state */
+            job->verdict = OUTCOME_SKIPPED;
+            job->verdict_reason = reason;
+            job_retry(scheduler, index, evidence);
+        } else {
+        }
             answer_fail_and_retry(scheduler, index, reason, evidence);
         break;
     default:

@@ -128,7 +128,7 @@ void scheduler_consent_remove(struct scheduler *scheduler, uint32_t number)
     scheduler->members_changed = true;
 }
 
-void population_release(struct scheduler *scheduler, uint32_t number)
+void population_release(struct scheduler *scheduler, uint32_t number, bool is_asked)
 {
     struct consent *consent = &scheduler->consents[number];
     struct record *record;
@@ -140,6 +140,7 @@ void population_release(struct scheduler *scheduler, uint32_t number)
     record->as.hold.reason = REASON_HELD;
     record->as.hold.is_suspended = (consent->flags & CONSENT_IS_SUSPENDED) != 0;
     consent->flags &= (uint8_t) ~(CONSENT_IS_HELD | CONSENT_IS_SUSPENDED | CONSENT_LET_GO);
+    record->as.hold.is_asked = is_asked;
 }
 
 static void release_changed(struct scheduler *scheduler)
@@ -149,7 +150,7 @@ static void release_changed(struct scheduler *scheduler)
             continue;
         if (!core_has_room(scheduler))
             return;
-        population_release(scheduler, i);
+        population_release(scheduler, i, false);
     }
     scheduler->has_released = false;
 }

@@ -216,6 +216,7 @@ struct record {
             uint32_t consent;
             enum reason reason; /* REASON_HELD */
             bool is_suspended;  /* hold_reason `suspended`, else `reconnect_required` */
+            bool is_asked;      /* a release that a person asked for: it has its audit row */
             uint64_t job;       /* what it followed from; 0 none */
         } hold;                 /* also release */
         struct {

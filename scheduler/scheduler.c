@@ -160,7 +160,7 @@ static void take_event(struct scheduler *scheduler, const struct event *event)
         break;
     case EVENT_RELEASE:
         if (event->as.release.consent >= 1 && event->as.release.consent <= scheduler->consent_max)
-            population_release(scheduler, event->as.release.consent);
+            population_release(scheduler, event->as.release.consent, true);
         break;
     case EVENT_DRAIN: scheduler->is_draining = true; break;
     }

@@ -435,8 +435,9 @@ static enum result commit_hold(struct state_store *store, const struct record *r
     (void)sqlite3_bind_int(statement, 3, is_hold && record->as.hold.is_suspended ? 1 : 0);
     if (state_sql_run(store, statement, "write a hold", fault) != RESULT_OK ||
         require_one_change(store, "consent", record->as.hold.consent, fault) != RESULT_OK ||
-        (!is_hold && commit_audit(store, record->at, "release", record->as.hold.consent,
-                                  "the hold ended", fault) != RESULT_OK))
+        (!is_hold && !record->as.hold.is_asked &&
+         commit_audit(store, record->at, "release", record->as.hold.consent, "the hold ended",
+                      fault) != RESULT_OK))
         return RESULT_FAULT;
     return state_commit_ledger(store, LEDGER_CONSENT, record->as.hold.consent, 0, fault);
 }
