@@ -150,6 +150,14 @@ class Site:
     def one(self, query, *parameters, database=None):
         return self.sql(query, *parameters, database=database)[0][0]
 
+    # Where the configuration is data (plain_site), a test changes these and writes them.
+    settings = None
+    rows = None
+
+    def write(self):
+        write_consents(self.folder / "consents.csv", self.rows)
+        self.config.write_text(json.dumps(self.settings, indent=1))
+
 
 def wait_for(condition, timeout=30, what="the condition"):
     """Poll until it holds: what happens next depends on it, never on a guess of time."""
@@ -176,6 +184,7 @@ def end(process, number=signal.SIGTERM, timeout=40):
 def write_consents(path, rows):
     """A consent source; rows are dicts."""
     fields = ["id", "provider", "customer", "institution", "schedule", "expires"]
+    fields += sorted({name for row in rows for name in row} - set(fields))
     with open(path, "w", newline="") as stream:
         writer = csv.DictWriter(stream, fieldnames=fields, restval="")
         writer.writeheader()
@@ -295,3 +304,108 @@ def check_story(site, sandbox=None):
     if sandbox is not None:
         stats = sandbox.stats()
         assert stats["rule_breaks"]["total"] == 0, json.dumps(stats["rule_breaks"], indent=1)
+
+
+# ---- configurations as data: JSON is YAML, so a test changes a dictionary and writes it ----
+
+
+def finqware(sandbox, **more):
+    """A provider entry for the sandbox's Finqware account, with waits that suit a test."""
+    entry = {
+        "api": "finqware",
+        "base_url": sandbox["finqware"],
+        "auth": {
+            "mode": "internal",
+            "client_id": {"env": "TEST_CLIENT_ID"},
+            "client_secret": {"file": "secret"},
+        },
+        "consent": {"quota": "4/24h", "cooldown": "6h"},
+        "completion": {"poll": dict(QUICK_POLL), "give_up_after": "20s"},
+    }
+    return merge(entry, more)
+
+
+def bud(sandbox, version=1, **more):
+    """A provider entry for the sandbox's Bud account."""
+    entry = {
+        "api": f"bud-v{version}",
+        "base_url": sandbox["bud"],
+        "auth": {"client_id": {"env": "TEST_CLIENT_ID"}, "client_secret": {"file": "secret"}},
+        "consent": {"quota": "4/24h"},
+        "completion": {"poll": dict(QUICK_POLL), "give_up_after": "20s"},
+    }
+    return merge(entry, more)
+
+
+QUICK_POLL = {"first": "100ms", "floor": "50ms", "max": "400ms"}
+QUICK_SCENARIO = {"poll_floor_ms": 40, "job_duration_ms": {"min": 20, "max": 80}}
+
+
+def merge(base, patch):
+    """`patch` over `base`: mappings merge, everything else replaces."""
+    result = dict(base)
+    for key, value in patch.items():
+        both_are_mappings = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merge(result[key], value) if both_are_mappings else value
+    return result
+
+
+def schedule(**more):
+    """A schedule that `once` runs at once."""
+    entry = {
+        "cron": "0 1 * * *",
+        "deadline": "1m",
+        "retry": {"attempts": 3, "backoff": {"first": "20ms", "max": "100ms"}},
+    }
+    return merge(entry, more)
+
+
+def plain_site(folder, providers, rows, schedules=None, **more):
+    """A site of exactly these providers and schedules; `more` are further keys of the root."""
+    folder = Path(folder)
+    secret(folder)
+    site = Site(folder, "", env={"TEST_CLIENT_ID": "tester"})
+    site.settings = merge(
+        {
+            "version": 1,
+            "state": {"database": "state.db"},
+            "reporting": {"database": "reporting.db"},
+            "summary": {"log": "summary.log", "every": "1h"},
+            "providers": providers,
+            "schedules": schedules or {"nightly": schedule()},
+            "consents_from": [{"csv": "consents.csv"}],
+        },
+        more,
+    )
+    site.rows = [dict({"schedule": "nightly"}, **row) for row in rows]
+    site.write()
+    return site
+
+
+def dictionaries(site, query, *parameters, database=None):
+    """Rows as dictionaries."""
+    connection = sqlite3.connect(f"file:{database or site.state}?mode=ro", uri=True, timeout=10)
+    connection.row_factory = sqlite3.Row
+    try:
+        return [dict(row) for row in connection.execute(query, parameters)]
+    finally:
+        connection.close()
+
+
+def verdicts(site):
+    """What became of each consent in its latest job: consent -> (outcome, reason)."""
+    return {
+        row[0]: (row[1], row[2])
+        for row in site.sql("SELECT consent, outcome, reason FROM v1_jobs ORDER BY started_ms, job_uid")
+    }
+
+
+def requests_of(sandbox, api, endpoint):
+    """How many requests of a kind the sandbox has seen."""
+    return sandbox.stats()["apis"].get(api, {}).get(endpoint, {}).get("requests", 0)
+
+
+def broken_rules(sandbox, allowed=()):
+    """Rules that were broken, by name; those of `allowed` are not told."""
+    rules = sandbox.stats()["rule_breaks"]["by_rule"]
+    return {name: count for name, count in rules.items() if count and name not in allowed}
