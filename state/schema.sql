@@ -79,6 +79,8 @@ CREATE TABLE schedule_set_member (
     PRIMARY KEY (set_no, schedule_no)
 ) STRICT, WITHOUT ROWID;
 
+-- Numbers are given in the order of the phase: consents that are due together are neighbours, so
+-- what is written about them lies on few pages.
 CREATE TABLE consent (
     consent_no           INTEGER PRIMARY KEY,
     consent              TEXT NOT NULL,    -- PROVIDER/ID; unique, see consent_by_name
@@ -98,20 +100,25 @@ CREATE TABLE consent (
     -- what the provider or people changed: written at once
     held_ms              INTEGER,          -- NULL: not held
     is_suspended         INTEGER NOT NULL DEFAULT 0,
-    learned_expires_ms   INTEGER,
-    -- the folded past
-    folded_seq           INTEGER NOT NULL DEFAULT 0,
+    learned_expires_ms   INTEGER
+) STRICT;
+CREATE UNIQUE INDEX consent_by_name ON consent (consent);
+CREATE INDEX consent_held ON consent (held_ms) WHERE held_ms IS NOT NULL;
+
+-- The folded past of consents that have one. Short rows in number order: folding a night back costs
+-- few pages.
+CREATE TABLE consent_past (
+    consent_no           INTEGER PRIMARY KEY,
+    folded_seq           INTEGER NOT NULL, -- ledger numbers up to here are in this row
     last_outcome         INTEGER,
     last_success_ms      INTEGER,
     last_attempt_ms      INTEGER,
-    consecutive_failures INTEGER NOT NULL DEFAULT 0,
-    cooldown_refusals    INTEGER NOT NULL DEFAULT 0,
+    consecutive_failures INTEGER NOT NULL,
+    cooldown_refusals    INTEGER NOT NULL,
     not_before_ms        INTEGER,
     not_before_reason    INTEGER,
     reference_hash       INTEGER           -- of the last provider job id
 ) STRICT;
-CREATE UNIQUE INDEX consent_by_name ON consent (consent);
-CREATE INDEX consent_held ON consent (held_ms) WHERE held_ms IS NOT NULL;
 
 -- A membership that ended: with consent.since_run_no, exactly who belonged to a run that is still
 -- open. Member of the runs since_run_no < run_no <= until_run_no.

@@ -185,17 +185,24 @@ static enum result prune_others(struct state_store *store, struct utc_time now,
                     "(SELECT min(run_no) FROM run WHERE finished_ms IS NULL), ?1))",
                     INT64_MAX, &counts->others, fault) != RESULT_OK)
         return RESULT_FAULT;
+    if (change_rows(store,
+                    "DELETE FROM consent WHERE removed_ms < ?1"
+                    " AND consent_no < (SELECT max(consent_no) FROM consent)"
+                    " AND NOT EXISTS (SELECT 1 FROM job AS j"
+                    " WHERE j.consent_no = consent.consent_no)"
+                    " AND NOT EXISTS (SELECT 1 FROM membership_past AS m"
+                    " WHERE m.consent_no = consent.consent_no)"
+                    " AND NOT EXISTS (SELECT 1 FROM skip)"
+                    " AND NOT EXISTS (SELECT 1 FROM ledger AS l WHERE l.kind = 4"
+                    " AND consent.consent_no BETWEEN l.ref AND coalesce(l.more, l.ref))",
+                    now.ms - store->retain_jobs_ms, &counts->consents, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    if (counts->consents == 0)
+        return RESULT_OK;
     return change_rows(store,
-                       "DELETE FROM consent WHERE removed_ms < ?1"
-                       " AND consent_no < (SELECT max(consent_no) FROM consent)"
-                       " AND NOT EXISTS (SELECT 1 FROM job AS j"
-                       " WHERE j.consent_no = consent.consent_no)"
-                       " AND NOT EXISTS (SELECT 1 FROM membership_past AS m"
-                       " WHERE m.consent_no = consent.consent_no)"
-                       " AND NOT EXISTS (SELECT 1 FROM skip)"
-                       " AND NOT EXISTS (SELECT 1 FROM ledger AS l WHERE l.kind = 4"
-                       " AND consent.consent_no BETWEEN l.ref AND coalesce(l.more, l.ref))",
-                       now.ms - store->retain_jobs_ms, &counts->consents, fault);
+                       "DELETE FROM consent_past WHERE consent_no <= ?1 AND consent_no NOT IN"
+                       " (SELECT consent_no FROM consent)",
+                       INT64_MAX, &counts->others, fault);
 }
 
 enum result state_care_prune_step(struct state_store *store, struct utc_time now,
@@ -233,6 +240,14 @@ enum result state_store_care(struct state_store *store, struct utc_time now, boo
 
     *more = false;
     state_store_checkpoint_if_due(store);
+    if (store->needs_name_index) {
+        if (state_sql_execute(store->db,
+                              "CREATE UNIQUE INDEX IF NOT EXISTS consent_by_name"
+                              " ON consent (consent)",
+                              "index the consents by name", fault) != RESULT_OK)
+            return RESULT_FAULT;
+        store->needs_name_index = false;
+    }
     if (store->retain_jobs_ms == 0) /* no configuration yet */
         return RESULT_OK;
     if (now.ms >= store->care_retention_ms || now.ms < store->care_mark_ms) {

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* From here on a first load builds the index afterwards: sorting once is cheaper than a million
- * walks down a growing tree. */
+/* From here on a first load leaves the index by name to state_store_care: sorting once is cheaper
+ * than a million walks down a growing tree, and nothing that is due has to wait for it. */
 #define BULK_ROWS 10000
 /* Consents named by one row of the ledger: what outbox_read hands over at a time. */
 #define LEDGER_CONSENTS 500
@@ -40,6 +40,7 @@ struct sync {
     size_t change_count;
     size_t change_capacity;
     uint32_t number_max;
+    bool is_bulk; /* a first load, of many */
     struct consent_view view;
 };
 
@@ -317,38 +318,83 @@ static enum result insert_row(struct sync *sync, sqlite3_stmt *insert, uint32_t 
 {
     struct consent_view *view = &sync->view;
     char name[CONSENT_NAME_BYTES];
-    int length;
+    char *end;
 
     consent_table_get(sync->table, row, view);
-    length = snprintf(name, sizeof name, "%s/%s", sync->config->providers[view->provider].name,
-                      view->id);
+    end = stpcpy(stpcpy(stpcpy(name, sync->config->providers[view->provider].name), "/"), view->id);
     sync->numbers[row] = ++sync->number_max;
     bind_consent(sync, insert, sync->numbers[row], view);
-    (void)sqlite3_bind_text(insert, 11, name, length, SQLITE_STATIC);
+    (void)sqlite3_bind_text(insert, 11, name, (int)(end - name), SQLITE_STATIC);
     (void)sqlite3_bind_int64(insert, 12, sync->store->names.provider_nos[view->provider]);
     (void)sqlite3_bind_int64(insert, 13, (int64_t)(view->settings.hash >> 32));
     (void)sqlite3_bind_int64(insert, 14, sync->store->last_run_no);
     return state_sql_run(sync->store, insert, "write a consent", fault);
 }
 
-/* New rows get the numbers after the last one, in the table's order. */
-static enum result insert_rows(struct sync *sync, bool is_bulk, struct fault *fault)
+/* Rows without a number yet, sorted by phase (least significant byte first, stable). */
+static uint32_t *new_rows(const struct sync *sync, uint32_t *count)
+{
+    size_t size = (size_t)sync->row_count + 1;
+    uint64_t *keys = malloc(2 * size * sizeof *keys);
+    uint64_t *other = keys + size;
+    uint32_t *rows = malloc(size * sizeof *rows);
+    uint32_t found = 0;
+
+    if (keys == NULL || rows == NULL) {
+        free(keys);
+        free(rows);
+        return NULL;
+    }
+    for (uint32_t row = 0; row < sync->row_count; row++) {
+        struct consent_settings settings;
+
+        if (sync->numbers[row] != 0)
+            continue;
+        consent_table_settings(sync->table, row, &settings);
+        keys[found++] = (settings.hash >> 32) << 32 | row;
+    }
+    for (int shift = 32; shift < 64; shift += 8) {
+        uint32_t starts[257] = {0};
+        uint64_t *swap = keys;
+
+        for (uint32_t i = 0; i < found; i++)
+            starts[(keys[i] >> shift & 255) + 1]++;
+        for (int i = 0; i < 256; i++)
+            starts[i + 1] += starts[i];
+        for (uint32_t i = 0; i < found; i++)
+            other[starts[keys[i] >> shift & 255]++] = keys[i];
+        keys = other;
+        other = swap;
+    }
+    for (uint32_t i = 0; i < found; i++)
+        rows[i] = (uint32_t)keys[i];
+    free(keys); /* four passes: back where it began */
+    *count = found;
+    return rows;
+}
+
+/* New rows get the numbers after the last one, in the order of their phase. */
+static enum result insert_rows(struct sync *sync, struct fault *fault)
 {
     static const char sql[] =
         "INSERT INTO consent (consent_no, institution_no, set_no, mode, priority, customer,"
         " customer_is_own_id, expires_ms, authorized_ms, tags, consent, provider_no, phase,"
         " since_run_no) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
     uint32_t first = sync->number_max + 1;
+    uint32_t count = 0;
+    uint32_t *rows = new_rows(sync, &count);
     sqlite3_stmt *insert = NULL;
     enum result result = RESULT_FAULT;
 
-    if (is_bulk && state_sql_execute(sync->store->db, "DROP INDEX consent_by_name",
-                                     "write the consents", fault) != RESULT_OK)
-        return RESULT_FAULT;
+    if (rows == NULL)
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+    if (sync->is_bulk && state_sql_execute(sync->store->db, "DROP INDEX IF EXISTS consent_by_name",
+                                           "write the consents", fault) != RESULT_OK)
+        goto out;
     if (state_sql_prepare(sync->store->db, sql, &insert, "write the consents", fault) != RESULT_OK)
-        return RESULT_FAULT;
-    for (uint32_t row = 0; row < sync->row_count; row++)
-        if (sync->numbers[row] == 0 && insert_row(sync, insert, row, fault) != RESULT_OK)
+        goto out;
+    for (uint32_t i = 0; i < count; i++)
+        if (insert_row(sync, insert, rows[i], fault) != RESULT_OK)
             goto out;
     for (uint32_t number = first; number <= sync->number_max; number += LEDGER_CONSENTS) {
         uint32_t last = number + LEDGER_CONSENTS - 1;
@@ -358,13 +404,10 @@ static enum result insert_rows(struct sync *sync, bool is_bulk, struct fault *fa
         if (state_commit_ledger(sync->store, LEDGER_CONSENT, number, last, fault) != RESULT_OK)
             goto out;
     }
-    if (is_bulk && state_sql_execute(sync->store->db,
-                                     "CREATE UNIQUE INDEX consent_by_name ON consent (consent)",
-                                     "write the consents", fault) != RESULT_OK)
-        goto out;
     result = RESULT_OK;
 out:
     sqlite3_finalize(insert);
+    free(rows);
     return result;
 }
 
@@ -454,6 +497,16 @@ out:
     return result;
 }
 
+/* A first load writes pages that were never there: a rollback journal has nothing to save of them,
+ * a write-ahead log would write each twice. As safe, at half the price. Where somebody reads
+ * already, the mode stays as it is. */
+static void set_journal(struct state_store *store, const char *sql)
+{
+    (void)sqlite3_busy_timeout(store->db, 0);
+    (void)sqlite3_exec(store->db, sql, NULL, NULL, NULL);
+    (void)sqlite3_busy_timeout(store->db, STATE_BUSY_MS);
+}
+
 static enum result sync_rows(struct sync *sync, struct fault *fault)
 {
     bool is_first = sync->number_max == 0;
@@ -462,7 +515,7 @@ static enum result sync_rows(struct sync *sync, struct fault *fault)
         return RESULT_FAULT;
     if (!is_first && scan_rows(sync, fault) != RESULT_OK)
         return RESULT_FAULT;
-    if (insert_rows(sync, is_first && sync->row_count >= BULK_ROWS, fault) != RESULT_OK)
+    if (insert_rows(sync, fault) != RESULT_OK)
         return RESULT_FAULT;
     return write_changes(sync, fault);
 }
@@ -481,6 +534,7 @@ static void adopt(struct sync *sync)
     store->set_nos = sync->set_nos;
     store->set_count = sync->set_count;
     store->number_max = sync->number_max;
+    store->needs_name_index = store->needs_name_index || sync->is_bulk;
     sync->numbers = NULL;
     sync->institution_nos = NULL;
     sync->set_nos = NULL;
@@ -506,6 +560,9 @@ enum result state_store_sync_consents(struct state_store *store, const struct co
     sync.numbers = calloc((size_t)sync.row_count + 1, sizeof *sync.numbers);
     if (sync.numbers == NULL)
         return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+    sync.is_bulk = sync.number_max == 0 && sync.row_count >= BULK_ROWS;
+    if (sync.is_bulk)
+        set_journal(store, "PRAGMA journal_mode = DELETE");
     if (state_sql_begin(store, fault) != RESULT_OK)
         goto out;
     if ((is_new_config && state_config_write(store, config, now, &old, fault) != RESULT_OK) ||
@@ -530,6 +587,8 @@ undo:
     if (is_new_config)
         state_config_undo(store, &old);
 out:
+    if (sync.is_bulk)
+        set_journal(store, "PRAGMA journal_mode = WAL");
     free(sync.numbers);
     free(sync.institution_nos);
     free(sync.set_nos);

@@ -401,7 +401,8 @@ static enum result read_meta(struct state_store *store, struct fault *fault)
         "SELECT instance, is_open, delivered_seq,"
         " (SELECT coalesce(max(seq), 0) FROM ledger), (SELECT coalesce(max(job_no), 0) FROM job),"
         " (SELECT coalesce(max(run_no), 0) FROM run),"
-        " (SELECT coalesce(max(consent_no), 0) FROM consent) FROM meta";
+        " (SELECT coalesce(max(consent_no), 0) FROM consent),"
+        " NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'consent_by_name') FROM meta";
     sqlite3_stmt *statement = NULL;
     enum result result = RESULT_FAULT;
     bool found = false;
@@ -422,6 +423,7 @@ static enum result read_meta(struct state_store *store, struct fault *fault)
     store->last_job_no = sqlite3_column_int64(statement, 4);
     store->last_run_no = (uint32_t)sqlite3_column_int64(statement, 5);
     store->number_max = (uint32_t)sqlite3_column_int64(statement, 6);
+    store->needs_name_index = sqlite3_column_int(statement, 7) != 0;
     result = RESULT_OK;
 out:
     sqlite3_finalize(statement);

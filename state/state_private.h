@@ -92,6 +92,7 @@ struct state_store {
     uint32_t set_count;
     uint32_t *numbers;
     uint32_t number_max;
+    bool needs_name_index; /* left out by a first load; state_care.c makes it */
     uint32_t orphan_count; /* runs that close with the last of their jobs */
     bool is_recovered;     /* the core knows the holds: from now on it ends them itself */
 

@@ -131,10 +131,12 @@ enum {
     PAST_SUSPENDED
 };
 static const char past_sql[] =
-    "SELECT consent_no, folded_seq, coalesce(last_outcome, 0), last_success_ms, last_attempt_ms,"
-    " consecutive_failures, cooldown_refusals, not_before_ms, coalesce(not_before_reason, 0),"
-    " coalesce(reference_hash, 0), learned_expires_ms, held_ms, is_suspended"
-    " FROM consent WHERE removed_ms IS NULL ORDER BY consent_no";
+    "SELECT c.consent_no, coalesce(f.folded_seq, 0), coalesce(f.last_outcome, 0),"
+    " f.last_success_ms, f.last_attempt_ms, coalesce(f.consecutive_failures, 0),"
+    " coalesce(f.cooldown_refusals, 0), f.not_before_ms, coalesce(f.not_before_reason, 0),"
+    " coalesce(f.reference_hash, 0), c.learned_expires_ms, c.held_ms, c.is_suspended"
+    " FROM consent AS c LEFT JOIN consent_past AS f ON f.consent_no = c.consent_no"
+    " WHERE c.removed_ms IS NULL ORDER BY c.consent_no";
 /* What the attempts know that the row may not: the last sending, the last reference. */
 static const char last_sql[] =
     "SELECT max(a.sent_ms) FROM job AS j"

@@ -59,11 +59,10 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
                            " VALUES (?1, ?2, ?3, ?4, ?5)",
     [STATEMENT_AUDIT] = "INSERT INTO audit (at_ms, who, action, subject, reason)"
                         " VALUES (?1, ?2, ?3, ?4, ?5)",
-    [STATEMENT_FOLD] =
-        "UPDATE consent SET folded_seq = ?2, last_outcome = ?3, last_success_ms = ?4,"
-        " last_attempt_ms = ?5, consecutive_failures = ?6, cooldown_refusals = ?7,"
-        " not_before_ms = ?8, not_before_reason = ?9, reference_hash = ?10"
-        " WHERE consent_no = ?1",
+    [STATEMENT_FOLD] = "INSERT OR REPLACE INTO consent_past (consent_no, folded_seq, last_outcome,"
+                       " last_success_ms, last_attempt_ms, consecutive_failures, cooldown_refusals,"
+                       " not_before_ms, not_before_reason, reference_hash)"
+                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [STATEMENT_WEBHOOK] =
         "INSERT INTO webhook (at_ms, provider, job_no, attempt, provider_job_id, status)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",

@@ -72,8 +72,11 @@ static const char *const invariants[] = {
     " FROM job AS j WHERE j.closed_seq > (SELECT min(folded_seq, delivered_seq) FROM meta)"
     " AND NOT EXISTS (SELECT 1 FROM ledger AS l WHERE l.seq = j.closed_seq AND l.kind = 1"
     " AND l.ref = j.job_no)",
-    "SELECT 'consent ' || consent || ' is folded beyond the end of the ledger' FROM consent"
-    " WHERE folded_seq > (SELECT coalesce(max(seq), 0) FROM ledger)",
+    "SELECT 'consent ' || consent_no || ' is folded beyond the end of the ledger'"
+    " FROM consent_past WHERE folded_seq > (SELECT coalesce(max(seq), 0) FROM ledger)",
+    "SELECT 'there is a past of consent ' || consent_no || ', which is not there'"
+    " FROM consent_past AS f WHERE NOT EXISTS"
+    " (SELECT 1 FROM consent AS c WHERE c.consent_no = f.consent_no)",
     /* consents */
     "SELECT 'consent ' || c.consent || ' names provider, institution or schedules that are not"
     " there' FROM consent AS c"

@@ -25,6 +25,11 @@ WHERE a.sent_ms IS NOT NULL
 CREATE VIEW private_consent AS
 SELECT c.*,
        n.now_ms,
+       coalesce(f.folded_seq, 0) AS folded_seq,
+       f.last_outcome,
+       coalesce(f.consecutive_failures, 0) AS consecutive_failures,
+       f.not_before_ms,
+       f.not_before_reason,
        p.name AS provider,
        p.quota_count,
        i.name AS institution,
@@ -34,15 +39,15 @@ SELECT c.*,
        max(coalesce(
            (SELECT max(j.closed_seq << 3 | j.outcome) FROM job AS j
             WHERE j.consent_no = c.consent_no AND j.job_no >= n.folded_job_no
-              AND j.closed_seq > c.folded_seq), 0), coalesce(
+              AND j.closed_seq > coalesce(f.folded_seq, 0)), 0), coalesce(
            (SELECT max(k.seq << 3 | 6) FROM run AS r
             CROSS JOIN skip AS k ON k.run_no = r.run_no AND k.consent_no = c.consent_no
-            WHERE r.run_no >= n.folded_run_no AND k.seq > c.folded_seq), 0)) AS live_last,
-       max(coalesce(c.last_success_ms, 0), coalesce(
+            WHERE r.run_no >= n.folded_run_no AND k.seq > coalesce(f.folded_seq, 0)), 0)) AS live_last,
+       max(coalesce(f.last_success_ms, 0), coalesce(
            (SELECT max(j.finished_ms) FROM job AS j
             WHERE j.consent_no = c.consent_no AND j.job_no >= n.folded_job_no
-              AND j.closed_seq > c.folded_seq AND j.outcome IN (1, 2, 3)), 0)) AS live_success_ms,
-       max(coalesce(c.last_attempt_ms, 0), coalesce(
+              AND j.closed_seq > coalesce(f.folded_seq, 0) AND j.outcome IN (1, 2, 3)), 0)) AS live_success_ms,
+       max(coalesce(f.last_attempt_ms, 0), coalesce(
            (SELECT max(a.sent_ms) FROM job AS j
             JOIN attempt AS a ON a.attempt_key BETWEEN j.job_no << 16 AND (j.job_no << 16) + 65535
             WHERE j.consent_no = c.consent_no AND j.job_no >= n.folded_job_no), 0))
@@ -50,10 +55,10 @@ SELECT c.*,
        coalesce(
            (SELECT max(j.closed_seq) FROM job AS j
             WHERE j.consent_no = c.consent_no AND j.job_no >= n.folded_job_no
-              AND j.closed_seq > c.folded_seq AND j.outcome IN (1, 2, 3)), 0) AS live_success_seq,
+              AND j.closed_seq > coalesce(f.folded_seq, 0) AND j.outcome IN (1, 2, 3)), 0) AS live_success_seq,
        (SELECT max(j.next_attempt_ms) FROM job AS j
         WHERE j.consent_no = c.consent_no AND j.job_no >= n.folded_job_no
-          AND coalesce(j.closed_seq, 9223372036854775807) > c.folded_seq
+          AND coalesce(j.closed_seq, 9223372036854775807) > coalesce(f.folded_seq, 0)
           AND j.next_attempt_ms > n.now_ms
           AND (j.finished_ms IS NULL OR j.wait_reason = 2)) AS live_wait_ms,
        (SELECT count(*) FROM private_charged AS q
@@ -94,6 +99,7 @@ SELECT c.*,
         WHERE d.due_ms > n.now_ms) AS next_slot_due_ms
 FROM consent AS c
 CROSS JOIN private_now AS n
+LEFT JOIN consent_past AS f ON f.consent_no = c.consent_no
 JOIN provider AS p ON p.provider_no = c.provider_no
 JOIN institution AS i ON i.institution_no = c.institution_no;
 

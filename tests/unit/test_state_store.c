@@ -245,9 +245,7 @@ static void test_views_add_what_is_not_folded(void **state)
     while (!is_complete)
         assert_int_equal(state_store_fold(fixture.store, NULL, 100, &is_complete, &fault),
                          RESULT_OK);
-    assert_int_equal(fixture_integer(&fixture, "SELECT consecutive_failures FROM consent"
-                                               " WHERE consent = 'finq/a'"),
-                     2);
+    assert_int_equal(fixture_integer(&fixture, "SELECT consecutive_failures FROM consent_past"), 2);
     assert_string_equal(fixture_text(&fixture, outcome_sql), "unknown 2 never");
 
     fixture_refresh(&fixture, now, 3, a, 0, OUTCOME_FAILED);
