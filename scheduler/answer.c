@@ -299,8 +299,8 @@ static void initiation_failed(struct scheduler *scheduler, uint32_t index,
             job->verdict_reason = reason;
             job_retry(scheduler, index, evidence);
         } else {
-        }
             answer_fail_and_retry(scheduler, index, reason, evidence);
+        }
         break;
     default:
         job_close(scheduler, index, OUTCOME_FAILED,
