@@ -11,17 +11,18 @@
 #define OUTPUT_BYTES_MAX ((size_t)1 << 30)
 
 static const char usage[] =
-    "usage: refreshd config [-c FILE] [--origin] [--counts]\n"
+    "usage: refreshd config [-c FILE] [--origin] [--counts] [--format text|json]\n"
     "       refreshd config --reference\n"
     "\n"
     "Print the effective configuration as YAML: all files in one, keys in order, defaults\n"
     "included, secrets as references, paths absolute. The same configuration gives the same\n"
     "bytes, and what is printed is a configuration again. No source or secret is read.\n"
     "\n"
-    "  --origin     after each value where it comes from: file:line:col, \"default\", or\n"
-    "               \"API definition\"\n"
-    "  --counts     read the sources and add how many consents each one gives\n"
-    "  --reference  print the reference of all options instead (docs/OPTIONS.md)\n";
+    "  --origin       after each value where it comes from: file:line:col, \"default\", or\n"
+    "                 \"API definition\"\n"
+    "  --counts       read the sources and add how many consents each one gives\n"
+    "  --format json  the same as one JSON object\n"
+    "  --reference    print the reference of all options instead (docs/OPTIONS.md)\n";
 
 enum { OPTION_ORIGIN = 256, OPTION_COUNTS, OPTION_REFERENCE };
 
@@ -58,7 +59,10 @@ static int print_config(const struct command_line *line, bool with_origin, bool 
     if (config == NULL)
         return FAULT_CONFIGURATION;
     text_init(&out, OUTPUT_BYTES_MAX);
-    config_print(config, with_origin, consents, &out);
+    if (line->format == OUTPUT_JSON)
+        config_print_json(config, &out);
+    else
+        config_print(config, with_origin, consents, &out);
     consent_table_destroy(consents);
     config_release(config);
     return print_text(line, &out);
@@ -92,7 +96,7 @@ int command_config(int argc, char **argv)
     }
     if (optind != argc)
         return command_usage_error(&line, "unexpected argument \"%s\"", argv[optind]);
-    if (line.format != OUTPUT_TEXT)
-        return command_usage_error(&line, "the output is YAML; --format json is not for it");
+    if (line.format != OUTPUT_TEXT && (with_origin || with_counts || is_reference))
+        return command_usage_error(&line, "--format json goes with no other option");
     return is_reference ? print_reference(&line) : print_config(&line, with_origin, with_counts);
 }

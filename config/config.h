@@ -138,6 +138,9 @@ void config_release(struct config *config);
 void config_print(const struct config *config, bool with_origin,
                   const struct consent_table *consents, struct text *out);
 
+/* The same as one JSON object; numbers and booleans are JSON's, other values the texts of YAML. */
+void config_print_json(const struct config *config, struct text *out);
+
 /* Index of a name, or UINT32_MAX. */
 uint32_t config_find_provider(const struct config *config, const char *name);
 uint32_t config_find_schedule(const struct config *config, const char *name);

@@ -119,8 +119,7 @@ void inline_consents_free(struct inline_consents *consents)
     free(consents);
 }
 
-/* --- From YAML
- * ------------------------------------------------------------------------------------ */
+/* --- From YAML ------------------------------------------------------------------------------- */
 
 /* All consents of a file come together, so only the last name needs to be compared. */
 static uint32_t file_index(struct inline_consents *consents, const char *file)

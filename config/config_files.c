@@ -13,7 +13,7 @@
 
 #define PATH_TEXT_MAX 16384
 
-/* --- Merging ---------------------------------------------------------------------------------- */
+/* --- Merging --------------------------------------------------------------------------------- */
 
 static struct yaml_node *value_of(const struct yaml_node *mapping, const char *key, size_t *index)
 {
@@ -172,8 +172,7 @@ static bool read_file(struct load *load, const char *file, bool is_root)
     return true;
 }
 
-/* --- Includes
- * ------------------------------------------------------------------------------------- */
+/* --- Includes -------------------------------------------------------------------------------- */
 
 /* The folder of the root file and `rest`, as a path for messages and for opening. */
 static char *beside_root(const struct load *load, const char *rest)

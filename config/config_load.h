@@ -33,7 +33,7 @@ struct load {
     struct zone_entry *zones;
 };
 
-/* --- config_path.c ---------------------------------------------------------------------------- */
+/* --- config_path.c --------------------------------------------------------------------------- */
 
 /* `path` as seen from the folder of `file` (itself relative to the working folder or absolute):
  * absolute, without `.`, `..` and doubled slashes; links are not followed. NULL: out of memory. */
@@ -97,8 +97,7 @@ void config_default(struct load *load, struct yaml_node *mapping, const char *pa
 void config_limits_make(struct load *load, const struct yaml_node *node,
                         const struct limit_settings *base, struct limit_settings *out);
 
-/* --- config_providers.c, config_schedules.c
- * -------------------------------------------------------- */
+/* --- config_providers.c, config_schedules.c -------------------------------------------------- */
 
 void config_providers_make(struct load *load);
 void config_schedules_make(struct load *load);

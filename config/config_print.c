@@ -17,9 +17,10 @@ struct print {
     const struct consent_table *consents; /* NULL: no counts */
     struct text *out;
     bool with_origin;
+    bool is_json; /* everything on one line, everything in quotes */
 };
 
-/* --- Scalars ---------------------------------------------------------------------------------- */
+/* --- Scalars --------------------------------------------------------------------------------- */
 
 static bool is_plain_byte(char c)
 {
@@ -65,7 +66,7 @@ static void put_scalar(struct print *print, const char *text, size_t length)
     size_t start = 0;
     unsigned code = 0;
 
-    if (is_plain_safe(text, length)) {
+    if (!print->is_json && is_plain_safe(text, length)) {
         text_append(print->out, text, length);
         return;
     }
@@ -84,6 +85,12 @@ static void put_scalar(struct print *print, const char *text, size_t length)
     }
     text_append_json(print->out, text + start, length - start);
     text_append(print->out, "\"", 1);
+}
+
+static void put_key(struct print *print, const char *key)
+{
+    put_scalar(print, key, strlen(key));
+    text_append(print->out, ": ", 2);
 }
 
 static void put_indent(struct print *print, unsigned indent)
@@ -128,7 +135,7 @@ static void put_flow(struct print *print, const struct yaml_node *node)
         if (i > 0)
             text_append(print->out, ", ", 2);
         if (is_mapping)
-            text_append_format(print->out, "%s: ", node->keys[i]->text);
+            put_key(print, node->keys[i]->text);
         put_scalar(print, node->values[i]->text, node->values[i]->length);
     }
     text_append(print->out, is_mapping ? "}" : "]", 1);
@@ -181,8 +188,7 @@ static void put_mapping(struct print *print, const struct yaml_node *node, unsig
     }
 }
 
-/* --- Inline consents
- * -------------------------------------------------------------------------------- */
+/* --- Inline consents ------------------------------------------------------------------------- */
 
 static int compare_cells(const struct consent_cell *a, const struct consent_cell *b)
 {
@@ -258,7 +264,9 @@ static void put_cell(struct print *print, enum consent_field field, const struct
     } else if (field == CONSENT_FIELD_CUSTOMER_SECRET && colon != NULL) {
         size_t word = (size_t)(colon - cell->text);
 
-        text_append_format(print->out, "{%.*s: ", (int)word, cell->text);
+        text_append(print->out, "{", 1);
+        put_scalar(print, cell->text, word);
+        text_append(print->out, ": ", 2);
         put_scalar(print, colon + 1, cell->length - word - 1);
         text_append(print->out, "}", 1);
     } else if (field == CONSENT_FIELD_EXPIRES || field == CONSENT_FIELD_AUTHORIZED_AT) {
@@ -281,22 +289,32 @@ static void put_consent(struct print *print, const struct consent_row *row)
         CONSENT_FIELD_INSTITUTION,     CONSENT_FIELD_MODE,     CONSENT_FIELD_PRIORITY,
         CONSENT_FIELD_PROVIDER,        CONSENT_FIELD_SCHEDULE, CONSENT_FIELD_TAGS,
     };
-    const struct place place = {row->file, row->line, row->column, NULL};
     const char *separator = "";
 
     _Static_assert(sizeof in_order / sizeof in_order[0] == CONSENT_FIELD_COUNT, "all fields");
-    text_append_string(print->out, "  - {");
+    text_append(print->out, "{", 1);
     for (unsigned i = 0; i < CONSENT_FIELD_COUNT; i++) {
         const struct consent_cell *cell = &row->cells[in_order[i]];
 
         if (cell->text == NULL || cell->length == 0)
             continue;
-        text_append_format(print->out, "%s%s: ", separator, consent_field_name(in_order[i]));
+        text_append_string(print->out, separator);
+        put_key(print, consent_field_name(in_order[i]));
         put_cell(print, in_order[i], cell);
         separator = ", ";
     }
     text_append(print->out, "}", 1);
-    put_origin(print, &place);
+}
+
+/* One of the list `consents`, as the form of the output wants it. */
+static void put_item(struct print *print, const struct consent_row *row, bool is_first)
+{
+    const struct place place = {row->file, row->line, row->column, NULL};
+
+    text_append_string(print->out, !print->is_json ? "  - " : is_first ? "" : ",\n");
+    put_consent(print, row);
+    if (!print->is_json)
+        put_origin(print, &place);
 }
 
 static void put_consents(struct print *print)
@@ -306,6 +324,7 @@ static void put_consents(struct print *print)
     struct sorted_row **order = calloc((size_t)consents->count + 1, sizeof *order);
     size_t offset = 0;
     size_t count = 0;
+    bool is_first = true;
 
     REQUIRE(rows != NULL && order != NULL);
     while (inline_consents_next(consents, &offset, &rows[count].row)) {
@@ -314,12 +333,18 @@ static void put_consents(struct print *print)
         count++;
     }
     qsort(order, count, sizeof *order, compare_rows);
-    if (count > 0)
+    if (print->is_json)
+        text_append_string(print->out, "\"consents\": [");
+    else if (count > 0)
         text_append_string(print->out, "consents:\n");
     for (size_t i = 0; i < count; i++)
         /* Of several with one id the last one overrides the others. */
-        if (i + 1 == count || !is_same_consent(&order[i]->row, &order[i + 1]->row))
-            put_consent(print, &order[i]->row);
+        if (i + 1 == count || !is_same_consent(&order[i]->row, &order[i + 1]->row)) {
+            put_item(print, &order[i]->row, is_first);
+            is_first = false;
+        }
+    if (print->is_json)
+        text_append(print->out, "]", 1);
     free(order);
     free(rows);
 }
@@ -327,7 +352,7 @@ static void put_consents(struct print *print)
 void config_print(const struct config *config, bool with_origin,
                   const struct consent_table *consents, struct text *out)
 {
-    struct print print = {config, consents, out, with_origin};
+    struct print print = {config, consents, out, with_origin, false};
     const struct yaml_node *tree = config->tree;
     bool consents_are_due = true;
 
@@ -339,4 +364,54 @@ void config_print(const struct config *config, bool with_origin,
         text_append_format(out, "%s:", tree->keys[i]->text);
         put_value(&print, tree->values[i], 0);
     }
+}
+
+/* --- As JSON --------------------------------------------------------------------------------- */
+
+/* Numbers and booleans are JSON's own; all other values are the texts of the YAML form. */
+static void put_json(struct print *print, const struct config_option *option,
+                     const struct yaml_node *node)
+{
+    bool is_mapping = node->kind == YAML_MAPPING;
+    bool is_first = true;
+
+    if (node->kind == YAML_SCALAR) {
+        if (option != NULL && (option->type == OPTION_INTEGER || option->type == OPTION_BOOLEAN))
+            text_append(print->out, node->text, node->length);
+        else
+            put_scalar(print, node->text, node->length);
+        return;
+    }
+    text_append(print->out, is_mapping ? "{" : "[", 1);
+    for (size_t i = 0; i < node->count; i++) {
+        const char *key = is_mapping ? node->keys[i]->text : "[]";
+
+        if (strcmp(key, "override") == 0)
+            continue;
+        if (!is_first)
+            text_append(print->out, ", ", 2);
+        is_first = false;
+        if (is_mapping)
+            put_key(print, key);
+        /* Below a secret reference there is no row: its name is a text. */
+        put_json(print, option == NULL ? NULL : option_child(option, key), node->values[i]);
+    }
+    text_append(print->out, is_mapping ? "}" : "]", 1);
+}
+
+void config_print_json(const struct config *config, struct text *out)
+{
+    struct print print = {.config = config, .out = out, .is_json = true};
+    const struct yaml_node *tree = config->tree;
+
+    text_append(out, "{", 1);
+    put_consents(&print);
+    for (size_t i = 0; i < tree->count; i++) {
+        const char *key = tree->keys[i]->text;
+
+        text_append(out, ",\n", 2);
+        put_key(&print, key);
+        put_json(&print, option_child(NULL, key), tree->values[i]);
+    }
+    text_append(out, "}\n", 2);
 }

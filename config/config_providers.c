@@ -153,8 +153,7 @@ static void make_auth(struct load *load, struct config_provider *provider,
                           provider->definition->name);
 }
 
-/* --- What holds per consent, and how jobs end
- * ------------------------------------------------------ */
+/* --- What holds per consent, and how jobs end ------------------------------------------------ */
 
 static void make_consent_rules(struct load *load, struct provider_settings *settings,
                                const struct yaml_node *node)
@@ -252,8 +251,7 @@ static void make_wait(struct load *load, const struct yaml_node *waits, const ch
                           "waits.%s: max is less than first", key);
 }
 
-/* --- Institutions
- * -------------------------------------------------------------------------------------- */
+/* --- Institutions ---------------------------------------------------------------------------- */
 
 static void make_institutions(struct load *load, uint32_t index, const struct yaml_node *node)
 {
@@ -276,8 +274,7 @@ static void make_institutions(struct load *load, uint32_t index, const struct ya
     }
 }
 
-/* --- One provider
- * ------------------------------------------------------------------------------------------ */
+/* --- One provider ---------------------------------------------------------------------------- */
 
 /* Providers with one `api:` share its definition. */
 static const struct api_definition *load_definition(struct load *load, uint32_t index,

@@ -11,7 +11,7 @@
 #define TEXT_BYTES_MAX ((size_t)UINT32_MAX - 65536)
 #define TAGS_BYTES_MAX 1000
 
-/* --- Life ------------------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------------------ */
 
 static uint64_t source_identity(const struct consent_source *source)
 {
@@ -151,7 +151,7 @@ static bool find_provider(struct consent_build *build, const struct consent_row 
     return false;
 }
 
-/* --- Institutions and schedules --------------------------------------------------------------- */
+/* --- Institutions and schedules -------------------------------------------------------------- */
 
 static bool find_institution(struct consent_build *build, const struct consent_row *row,
                              uint32_t provider, uint32_t *institution)
@@ -262,8 +262,7 @@ static bool find_set(struct consent_build *build, const struct consent_row *row,
     return true;
 }
 
-/* --- What the API asks for
- * ------------------------------------------------------------------------- */
+/* --- What the API asks for ------------------------------------------------------------------- */
 
 static bool check_requirements(struct consent_build *build, const struct consent_row *row,
                                uint32_t provider)
@@ -313,8 +312,7 @@ static bool read_mode(struct consent_build *build, const struct consent_row *row
     return false;
 }
 
-/* --- Extras: tags and the customer's own secret
- * ------------------------------------------------------ */
+/* --- Extras: tags and the customer's own secret ---------------------------------------------- */
 
 /* "file:PATH" and so on; anything else may be the secret itself and is not quoted. */
 static bool read_secret(struct consent_build *build, const struct consent_row *row,
@@ -358,8 +356,7 @@ static bool check_tags(struct consent_build *build, const struct consent_row *ro
     return false;
 }
 
-/* --- One row
- * -------------------------------------------------------------------------------------------- */
+/* --- One row --------------------------------------------------------------------------------- */
 
 static void reserve(struct consent_build *build, size_t text_bytes)
 {

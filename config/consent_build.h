@@ -40,7 +40,7 @@ void consent_build_add(struct consent_build *build, uint32_t source, uint32_t or
 /* Sort, find duplicates, index. The table, or NULL after an error anywhere in the build. */
 struct consent_table *consent_build_finish(struct consent_build *build, size_t errors_before);
 
-/* --- consent_csv.c, consent_sqlite.c ---------------------------------------------------------- */
+/* --- consent_csv.c, consent_sqlite.c --------------------------------------------------------- */
 
 /* Add all rows of a source. A source that cannot be read at all is a fault; rows that are wrong
  * are diagnostics. `path` is what to open, `source->csv_path` the name in messages. */
@@ -61,8 +61,7 @@ void consent_column_unknown(struct consent_build *build, struct place place, con
 void consent_checks(const struct config *config, const struct consent_table *table,
                     struct diagnostics *diagnostics);
 
-/* --- consent_load.c
- * -------------------------------------------------------------------------------- */
+/* --- consent_load.c -------------------------------------------------------------------------- */
 
 /* What of the population is wanted. */
 enum consent_wanted {

@@ -100,8 +100,7 @@ static void warn_denser(const struct checks *checks, const struct schedule_set *
     text_deinit(&limit);
 }
 
-/* --- Which schedules meet which providers
- * ----------------------------------------------------------- */
+/* --- Which schedules meet which providers ---------------------------------------------------- */
 
 static void find_used(struct checks *checks)
 {

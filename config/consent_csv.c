@@ -101,8 +101,7 @@ static void end_header(struct reading *reading)
         }
 }
 
-/* --- Rows
- * ----------------------------------------------------------------------------------------- */
+/* --- Rows ------------------------------------------------------------------------------------ */
 
 static void end_data_row(struct reading *reading)
 {
@@ -168,8 +167,7 @@ static void on_row_end(int end, void *context)
     reading->cell_bytes = 0;
 }
 
-/* --- The file
- * ------------------------------------------------------------------------------------------ */
+/* --- The file -------------------------------------------------------------------------------- */
 
 static void report_parse_error(struct reading *reading, struct csv_parser *parser)
 {

@@ -44,8 +44,7 @@ static void report_pair(struct consent_build *build, uint32_t first, uint32_t se
                       place.file, place.line, place.column);
 }
 
-/* --- Institutions
- * --------------------------------------------------------------------------------- */
+/* --- Institutions ---------------------------------------------------------------------------- */
 
 static int compare_named(const void *key, const void *entry)
 {
@@ -342,8 +341,7 @@ static void sort_rows(struct consent_build *build)
     free(keys);
 }
 
-/* --- What must not be there twice
- * -------------------------------------------------------------------- */
+/* --- What must not be there twice ------------------------------------------------------------ */
 
 static bool same_id(const struct consent_table *table, uint32_t a, uint32_t b)
 {

@@ -97,7 +97,7 @@ static void anchor_add(struct parse *parse, const char *name, struct yaml_node *
     parse->anchors = anchor;
 }
 
-/* --- Duplicate keys ------------------------------------------------------------------------ */
+/* --- Duplicate keys -------------------------------------------------------------------------- */
 
 static int compare_places(const struct yaml_node *a, const struct yaml_node *b)
 {
@@ -150,7 +150,7 @@ static bool check_duplicates(struct parse *parse, const struct yaml_node *mappin
     return true;
 }
 
-/* --- Building ------------------------------------------------------------------------------- */
+/* --- Building -------------------------------------------------------------------------------- */
 
 static bool check_key(struct parse *parse, const struct yaml_node *node)
 {
@@ -404,7 +404,7 @@ static bool on_close(struct parse *parse)
     return attach(parse, frame->node, height);
 }
 
-/* --- Errors of libyaml ------------------------------------------------------------------------ */
+/* --- Errors of libyaml ----------------------------------------------------------------------- */
 
 static struct place place_of_offset(const struct parse *parse, size_t offset)
 {
@@ -582,8 +582,7 @@ struct yaml_node *yaml_tree_parse(const char *bytes, size_t length, const char *
     return root;
 }
 
-/* --- Files
- * ----------------------------------------------------------------------------------------- */
+/* --- Files ----------------------------------------------------------------------------------- */
 
 /* The whole of an open file in memory of malloc; errno on NULL. */
 static char *read_whole(int fd, size_t *length)

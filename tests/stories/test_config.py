@@ -214,6 +214,25 @@ def test_config_origin(contract):
     assert "        floor: 5s  # API definition\n" in text
 
 
+def test_config_json_says_the_same(contract):
+    as_yaml = run("config", "-c", contract / "refreshd.yaml").stdout
+    done = run("config", "-c", contract / "refreshd.yaml", "--format", "json")
+    assert (done.returncode, done.stderr) == (0, b"")
+    found = json.loads(done.stdout)
+    assert found["version"] == 1
+    assert found["providers"]["finq"]["limits"]["jobs_running"] == 500
+    assert found["providers"]["finq"]["completion"]["webhook"] is True
+
+    def texts(value):
+        if isinstance(value, dict):
+            return {key: texts(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [texts(inner) for inner in value]
+        return json.dumps(value) if isinstance(value, (int, bool)) else value
+
+    assert texts(found) == yaml.load(as_yaml, Loader=yaml.BaseLoader)
+
+
 def test_config_counts(small, tmp_path):
     (tmp_path / "a.csv").write_text("id,provider\na,finq\nb,finq\n")
     small.write_text(SMALL + "consents_from: [{csv: a.csv}]\n")

@@ -65,8 +65,7 @@ static struct consent_view get(struct config_fixture *fixture, const char *provi
     return view;
 }
 
-/* --- What is taken
- * --------------------------------------------------------------------------------- */
+/* --- What is taken --------------------------------------------------------------------------- */
 
 static void test_every_field(void **state)
 {
@@ -182,8 +181,7 @@ static void test_institution_nodes(void **state)
     assert_string_equal(nodes[0].name, "BRD");
 }
 
-/* --- What is refused
- * ---------------------------------------------------------------------------------- */
+/* --- What is refused ------------------------------------------------------------------------- */
 
 static void test_csv_errors(void **state)
 {
@@ -383,8 +381,7 @@ static void test_override_and_duplicates_over_sources(void **state)
     assert_int_equal(consent_table_source_count(fixture->consents, 0), 2);
 }
 
-/* --- Order, look-up, memory
- * ------------------------------------------------------------------------------ */
+/* --- Order, look-up, memory ------------------------------------------------------------------ */
 
 static void random_id(struct random *random, unsigned shape, char *out)
 {
@@ -520,8 +517,7 @@ static void test_empty(void **state)
     assert_int_equal(consent_table_find(fixture->consents, 0, "a"), UINT32_MAX);
 }
 
-/* --- The shrink guard
- * ---------------------------------------------------------------------------------- */
+/* --- The shrink guard ------------------------------------------------------------------------ */
 
 static void write_numbered(struct config_fixture *fixture, const char *name, int from, int to)
 {
