@@ -31,7 +31,7 @@ struct sandbox_bud_view {
     bool has_new;
 };
 void sandbox_bud_look(const struct sandbox *sandbox, const struct sandbox_job *job,
-                      uint8_t verdict_number, uint8_t flags, bool is_over, uint32_t label,
+                      uint8_t verdict_number, uint16_t flags, bool is_over, uint32_t label,
                       struct sandbox_bud_view *view);
 /* v1 and v2: POST refresh, GET refresh/{task_id}. */
 void sandbox_bud_create(struct sandbox_exchange *exchange);

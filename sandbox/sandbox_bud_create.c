@@ -183,7 +183,7 @@ static bool deduplicate(struct sandbox_exchange *exchange, const struct sandbox_
     if (subject->last_job == SANDBOX_NONE)
         return false;
     last = &sandbox->jobs.jobs[subject->last_job];
-    is_running = sandbox_job_is_running(last, exchange->now_ms);
+    is_running = sandbox_job_is_running(sandbox, last, exchange->now_ms);
     if (exchange->now_ms >=
         last->created_ms + settings->dedupe_ms - sandbox->scenario->window_tolerance_ms) {
         if (is_running)

@@ -5,7 +5,7 @@
 #include "sandbox/sandbox_bud.h"
 
 void sandbox_bud_look(const struct sandbox *sandbox, const struct sandbox_job *job,
-                      uint8_t verdict_number, uint8_t flags, bool is_over, uint32_t label,
+                      uint8_t verdict_number, uint16_t flags, bool is_over, uint32_t label,
                       struct sandbox_bud_view *view)
 {
     const struct sandbox_verdict *verdict = sandbox_verdict(verdict_number);
@@ -164,7 +164,7 @@ static uint32_t find_task(struct sandbox_exchange *exchange, const char *task_id
 {
     struct sandbox *sandbox = exchange->sandbox;
     const struct sandbox_subject *subject = NULL;
-    const struct sandbox_job *job;
+    struct sandbox_job *job;
     uint32_t number = 0;
     bool is_known = sandbox_id_read(task_id, sandbox->seed, SANDBOX_ID_JOB, &number) &&
                     number < sandbox->jobs.job_count;
@@ -188,6 +188,7 @@ static uint32_t find_task(struct sandbox_exchange *exchange, const char *task_id
     if ((job->flags & SANDBOX_JOB_LOST) != 0 ||
         (sandbox->scenario->job_retention_ms > 0 &&
          exchange->now_ms - job->created_ms > sandbox->scenario->job_retention_ms)) {
+        sandbox_progress_close(sandbox, job);
         sandbox_bud_error(exchange, 404, "task_not_found", "no such task any more");
         return SANDBOX_NONE;
     }
@@ -224,6 +225,7 @@ void sandbox_bud_poll(struct sandbox_exchange *exchange, const char *task_id)
     exchange->own_id = task_id;
     sandbox_fault_choose(exchange, said != NULL ? said->poll_faults : NULL,
                          subject->poll_requests++);
+    sandbox_progress_poll(exchange, job, said);
     if (sandbox_fault_before(exchange))
         return;
     if (said != NULL && said->poll_error.status != 0) {
@@ -237,9 +239,5 @@ void sandbox_bud_poll(struct sandbox_exchange *exchange, const char *task_id)
     else
         answer_v1(exchange, job, task_id);
     sandbox_answer(exchange, 200);
-    if (!sandbox_job_is_running(job, exchange->now_ms)) {
-        if ((job->flags & SANDBOX_JOB_SEEN_END) != 0)
-            sandbox->polls_after_end++;
-        job->flags |= SANDBOX_JOB_SEEN_END;
-    }
+    sandbox_progress_told(sandbox, job, exchange->now_ms);
 }

@@ -154,7 +154,7 @@ static bool refuse_too_soon(struct sandbox_exchange *exchange, struct sandbox_su
     if (subject->last_job == SANDBOX_NONE)
         return false;
     previous = &sandbox->jobs.jobs[subject->last_job];
-    if (sandbox_job_is_running(previous, exchange->now_ms)) {
+    if (sandbox_job_is_running(sandbox, previous, exchange->now_ms)) {
         break_after(exchange, previous, SANDBOX_RULE_SINGLE_FLIGHT, "a job of it is running");
         if (settings->second_create == SANDBOX_SECOND_NEW_JOB)
             return false;
@@ -308,7 +308,7 @@ static uint32_t find_job(struct sandbox_exchange *exchange, const struct finqwar
 {
     struct sandbox *sandbox = exchange->sandbox;
     const struct sandbox_scenario *scenario = sandbox->scenario;
-    const struct sandbox_job *job;
+    struct sandbox_job *job;
     const struct sandbox_subject *subject;
     uint32_t number;
 
@@ -331,6 +331,7 @@ static uint32_t find_job(struct sandbox_exchange *exchange, const struct finqwar
     if ((job->flags & SANDBOX_JOB_LOST) != 0 ||
         (scenario->job_retention_ms > 0 &&
          exchange->now_ms - job->created_ms > scenario->job_retention_ms)) {
+        sandbox_progress_close(sandbox, job);
         sandbox_finqware_error(exchange, 404, "job_not_found", "no such job in reach");
         return SANDBOX_NONE;
     }
@@ -365,11 +366,7 @@ static void answer_poll(struct sandbox_exchange *exchange, const struct finqware
         text_append_string(&sandbox->body, "}");
     }
     text_append_string(&sandbox->body, "}");
-    if (!sandbox_job_is_running(job, exchange->now_ms)) {
-        if ((job->flags & SANDBOX_JOB_SEEN_END) != 0)
-            sandbox->polls_after_end++;
-        job->flags |= SANDBOX_JOB_SEEN_END;
-    }
+    sandbox_progress_told(sandbox, job, exchange->now_ms);
 }
 
 static void serve_poll(struct sandbox_exchange *exchange, const struct finqware_fields *fields)
@@ -395,16 +392,19 @@ static void serve_poll(struct sandbox_exchange *exchange, const struct finqware_
     sandbox_check_poll_floor(exchange, job);
     sandbox_fault_choose(exchange, said != NULL ? said->poll_faults : NULL,
                          subject->poll_requests++);
+    sandbox_progress_poll(exchange, job, said);
     if (sandbox_fault_before(exchange))
         return;
-    if (said != NULL && said->poll_error.status != 0)
+    if (said != NULL && said->poll_error.status != 0) {
         sandbox_finqware_error(exchange, (int)said->poll_error.status,
                                said->poll_error.code != NULL ? said->poll_error.code : "",
                                "the scenario says so");
-    else if (said != NULL && said->state != NULL && is_dead_state(said->state))
+    } else if (said != NULL && said->state != NULL && is_dead_state(said->state)) {
+        sandbox_progress_close(sandbox, job);
         sandbox_finqware_error(exchange, 400, "consent_not_active", "the consent is not active");
-    else
+    } else {
         answer_poll(exchange, fields, number, said);
+    }
 }
 
 /* ---- consent ------------------------------------------------------------------------------ */

@@ -28,7 +28,8 @@ enum sandbox_job_flag {
     SANDBOX_JOB_COUNTED = 16,           /* is in the running counts */
     SANDBOX_JOB_SEEN_END = 32,          /* a poll told its end */
     SANDBOX_JOB_REVOKED_COMPLETED = 64, /* Bud: "Completed" + reconnect_required */
-    SANDBOX_JOB_OLD_WORDS = 128,        /* Bud: "Complete" instead of "Completed" */
+    SANDBOX_JOB_CLOSED = 256,    /* the client was told something after which it stops following */
+    SANDBOX_JOB_OLD_WORDS = 128, /* Bud: "Complete" instead of "Completed" */
 };
 
 struct sandbox_subject {
@@ -45,7 +46,7 @@ struct sandbox_subject {
 struct sandbox_child {
     uint32_t label;
     uint8_t verdict;
-    uint8_t flags;
+    uint16_t flags;
 };
 
 struct sandbox_job {
@@ -58,8 +59,8 @@ struct sandbox_job {
     uint32_t first_child;
     uint16_t child_count;
     uint16_t create_requests; /* that were answered with this job; stays at 65535 */
+    uint16_t flags;
     uint8_t verdict;
-    uint8_t flags;
     uint8_t webhook_stage; /* webhooks already made */
 };
 

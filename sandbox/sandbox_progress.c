@@ -3,9 +3,27 @@
 #include "sandbox/sandbox_state.h"
 #include "sandbox/sandbox_webhook.h"
 
-bool sandbox_job_is_running(const struct sandbox_job *job, int64_t now_ms)
+/* Over by itself never: it hangs, or says a word that nobody knows. */
+static bool is_endless(const struct sandbox_job *job)
 {
-    return (job->flags & SANDBOX_JOB_UNKNOWN_STATUS) != 0 || now_ms < sandbox_job_end_ms(job);
+    return job->duration_ms == SANDBOX_DURATION_NEVER ||
+           (job->flags & SANDBOX_JOB_UNKNOWN_STATUS) != 0;
+}
+
+/* When the client of an endless job is taken to have given up. */
+static int64_t abandoned_ms(const struct sandbox *sandbox, const struct sandbox_job *job)
+{
+    int64_t seen_ms = job->last_poll_ms > job->created_ms ? job->last_poll_ms : job->created_ms;
+
+    return seen_ms + sandbox->scenario->abandoned_after_ms;
+}
+
+bool sandbox_job_is_running(const struct sandbox *sandbox, const struct sandbox_job *job,
+                            int64_t now_ms)
+{
+    if ((job->flags & SANDBOX_JOB_CLOSED) != 0)
+        return false;
+    return now_ms < (is_endless(job) ? abandoned_ms(sandbox, job) : sandbox_job_end_ms(job));
 }
 
 int sandbox_progress_stage(const struct sandbox_job *job, int64_t now_ms)
@@ -55,20 +73,15 @@ static void count_job(struct sandbox *sandbox, struct sandbox_job *job, int chan
     if (change > 0)
         job->flags |= SANDBOX_JOB_COUNTED;
     else
-        job->flags &= (uint8_t)~SANDBOX_JOB_COUNTED;
+        job->flags &= (uint16_t)~SANDBOX_JOB_COUNTED;
 }
 
 /* When this job needs attention next: a webhook, its end, or being given up by its client. */
 static int64_t next_attention_ms(const struct sandbox *sandbox, const struct sandbox_job *job)
 {
-    int64_t end_ms = sandbox_job_end_ms(job);
+    int64_t end_ms = is_endless(job) ? abandoned_ms(sandbox, job) : sandbox_job_end_ms(job);
     int64_t webhook_ms = sandbox_webhook_next_ms(sandbox, job);
 
-    if (end_ms == INT64_MAX) {
-        int64_t seen_ms = job->last_poll_ms > job->created_ms ? job->last_poll_ms : job->created_ms;
-
-        end_ms = seen_ms + sandbox->scenario->abandoned_after_ms;
-    }
     return webhook_ms < end_ms ? webhook_ms : end_ms;
 }
 
@@ -104,8 +117,37 @@ void sandbox_progress_start(struct sandbox_exchange *exchange, uint32_t number)
     next_ms = next_attention_ms(sandbox, job);
     if (!sandbox_jobs_set_timer(&sandbox->jobs, number, next_ms))
         return;
-    count_job(sandbox, job, 1, exchange);
+    /* Who could not read the answer cannot count the job. */
+    if ((job->flags & SANDBOX_JOB_SPOILED) == 0)
+        count_job(sandbox, job, 1, exchange);
     sandbox_webhook_schedule(sandbox, sandbox_webhook_next_ms(sandbox, job));
+}
+
+void sandbox_progress_close(struct sandbox *sandbox, struct sandbox_job *job)
+{
+    job->flags |= SANDBOX_JOB_CLOSED;
+    if ((job->flags & SANDBOX_JOB_COUNTED) != 0)
+        count_job(sandbox, job, -1, NULL);
+}
+
+void sandbox_progress_poll(struct sandbox_exchange *exchange, struct sandbox_job *job,
+                           const struct sandbox_consent *said)
+{
+    int64_t status = said != NULL ? said->poll_error.status : 0;
+
+    /* Credentials, pushback and server errors pass; another 4xx is a verdict. */
+    if (sandbox_fault_spoils(exchange->fault) || exchange->fault == SANDBOX_FAULT_UNKNOWN_CODE ||
+        (status >= 400 && status < 500 && status != 401 && status != 403 && status != 429))
+        sandbox_progress_close(exchange->sandbox, job);
+}
+
+void sandbox_progress_told(struct sandbox *sandbox, struct sandbox_job *job, int64_t now_ms)
+{
+    if (is_endless(job) || now_ms < sandbox_job_end_ms(job))
+        return;
+    if ((job->flags & SANDBOX_JOB_SEEN_END) != 0)
+        sandbox->polls_after_end++;
+    job->flags |= SANDBOX_JOB_SEEN_END;
 }
 
 uint32_t sandbox_jobs_in_window(const struct sandbox_exchange *exchange, uint32_t subject,

@@ -172,7 +172,17 @@ void sandbox_progress(struct sandbox *sandbox, int64_t now_ms);
 void sandbox_progress_start(struct sandbox_exchange *exchange, uint32_t job);
 /* Stage of a running Finqware job, 0..3, or 4 when it is at its end. */
 int sandbox_progress_stage(const struct sandbox_job *job, int64_t now_ms);
-bool sandbox_job_is_running(const struct sandbox_job *job, int64_t now_ms);
+/* Still running as far as its client can know: neither over, nor closed, nor abandoned. */
+bool sandbox_job_is_running(const struct sandbox *sandbox, const struct sandbox_job *job,
+                            int64_t now_ms);
+/* The client is told something that ends the job for it, whatever the job itself still does: it
+ * leaves the running counts. */
+void sandbox_progress_close(struct sandbox *sandbox, struct sandbox_job *job);
+/* Close the job when this poll's fault, or the scenario's error for it, is such an end. */
+void sandbox_progress_poll(struct sandbox_exchange *exchange, struct sandbox_job *job,
+                           const struct sandbox_consent *said);
+/* A poll told the job's state; remembers when that was its end. */
+void sandbox_progress_told(struct sandbox *sandbox, struct sandbox_job *job, int64_t now_ms);
 /* Accepted jobs of the subject in the rolling window before now. */
 uint32_t sandbox_jobs_in_window(const struct sandbox_exchange *exchange, uint32_t subject,
                                 int64_t window_ms);
@@ -181,7 +191,7 @@ uint32_t sandbox_jobs_in_window(const struct sandbox_exchange *exchange, uint32_
 
 struct sandbox_draw {
     uint8_t verdict;
-    uint8_t flags;
+    uint16_t flags;
     uint32_t duration_ms;
 };
 

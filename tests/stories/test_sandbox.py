@@ -655,6 +655,57 @@ def test_requests_in_flight_are_counted_at_account_and_bank(sandbox):
         "now": 0, "peak": 3, "limit": 2}
 
 
+@pytest.mark.parametrize("more, code", [
+    ({"faults": {"finqware": {"poll": {"next": ["invalid_json"]}}}}, None),
+    ({"faults": {"finqware": {"poll": {"next": ["unknown_code"]}}}}, "purple_monkey"),
+    ({"consents": {"c": {"poll_error": {"status": 404, "code": "job_not_found"}}}},
+     "job_not_found"),
+    ({"shares": {"lost": 1}}, "job_not_found"),
+    ({"consents": {"c": {"poll_error": {"status": 503, "code": "internal_error"}}}}, "goes on"),
+    ({"faults": {"finqware": {"poll": {"next": ["http_503"]}}}}, "goes on"),
+])
+def test_a_job_counts_as_running_while_its_client_can_know(sandbox, more, code):
+    s = sandbox(dict(SLOW, finqware={"cooldown_ms": 0},
+                     limits={"finqware": {"jobs_running": 1}}, **more))
+    answer = s.poll("c", s.create("c").json["job_id"])
+    if code == "goes on":
+        assert answer.status == 503 and s.stats()["jobs"]["open"] == 1
+        assert s.create("c").json["code"] == "cooldown_failed"
+        s.create("d")
+        assert s.breaks() == {"single_flight": 1, "account_jobs_running": 1}
+        return
+    if code is not None:
+        assert answer.json["code"] == code
+    assert s.stats()["jobs"]["open"] == 0
+    assert s.create("c").status == 200
+    assert s.breaks() == {}
+
+
+def test_a_job_whose_start_could_not_be_read_is_not_counted(sandbox):
+    s = sandbox(dict(SLOW, limits={"finqware": {"jobs_running": 1}},
+                     faults={"finqware": {"create": {"next": ["wrong_types", "drop_after"]}}}))
+    s.create("a")
+    with pytest.raises(http.client.RemoteDisconnected):
+        s.create("b")
+    assert s.breaks() == {}
+    s.create("c")
+    assert s.breaks() == {"account_jobs_running": 1}, "a dropped line must be doubted"
+
+
+def test_an_endless_job_may_be_given_up(sandbox):
+    s = sandbox({"shares": {"hang": 1}, "abandoned_after_ms": 60000, "poll_floor_ms": 0,
+                 "finqware": {"cooldown_ms": 0}})
+    job = s.create("c").json["job_id"]
+    s.later(50000)
+    s.poll("c", job)
+    s.later(50000)
+    assert s.create("c").json["code"] == "cooldown_failed"
+    assert s.breaks() == {"single_flight": 1}
+    s.later(20000)
+    assert s.create("c").status == 200
+    assert s.breaks() == {"single_flight": 1}
+
+
 def test_only_the_first_twenty_examples_are_kept(sandbox):
     s = sandbox(QUICK)
     for i in range(25):
