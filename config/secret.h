@@ -20,8 +20,9 @@ struct secret_reference {
 
 /* Read the secret; one final newline is dropped, an empty one is a fault. `customer` replaces
  * {customer} in a path (refused when it holds '/' or starts with '.'); may be NULL. A file that
- * others may write, or that is readable by others, is refused: the fault names the path and the
- * command that mends it. {credential: NAME} reads $CREDENTIALS_DIRECTORY/NAME. */
+ * its group or others may write is refused: the fault names the path and the command that mends
+ * it. A file that others may read is accepted: container platforms mount secrets that way.
+ * {credential: NAME} reads $CREDENTIALS_DIRECTORY/NAME. */
 MUST_CHECK enum result secret_read(const struct secret_reference *reference, const char *customer,
                                    struct text *secret, struct fault *fault);
 

@@ -93,11 +93,10 @@ static void test_modes(void **state)
 {
     static const struct {
         mode_t mode;
-        const char *mend; /* NULL: accepted */
+        bool is_accepted;
     } rows[] = {
-        {0600, NULL},         {0400, NULL},         {0640, NULL},
-        {0644, "chmod 0640"}, {0606, "chmod 0600"}, {0660, "chmod 0640"},
-        {0622, "chmod 0600"}, {0604, "chmod 0600"}, {0777, "chmod 0640"},
+        {0600, true},  {0400, true},  {0640, true},  {0644, true},  {0444, true},
+        {0606, false}, {0660, false}, {0622, false}, {0602, false}, {0777, false},
     };
 
     for (size_t i = 0; i < ROW_COUNT(rows); i++) {
@@ -105,13 +104,13 @@ static void test_modes(void **state)
         const char *path = write_file(fixture, "s", "hunter2", 7, rows[i].mode);
         enum result result = read_file(fixture, path, NULL);
 
-        if (rows[i].mend == NULL) {
+        if (rows[i].is_accepted) {
             assert_int_equal(result, RESULT_OK);
             continue;
         }
         assert_int_equal(result, RESULT_FAULT);
         assert_int_equal(fixture->fault.code, FAULT_PERMISSION);
-        assert_non_null(strstr(fixture->fault.text, rows[i].mend));
+        assert_non_null(strstr(fixture->fault.text, "chmod go-w "));
         assert_non_null(strstr(fixture->fault.text, path));
         assert_null(strstr(fixture->fault.text, "hunter2"));
         assert_int_equal(fixture->secret.length, 0);
