@@ -32,6 +32,7 @@ void answer_push_consent(struct scheduler *scheduler, uint32_t index, const stru
     until = utc_later(until, utc_add_ms(scheduler->now.utc, MS_PER_SECOND));
     instant_set(&consent->not_before, until);
     consent->not_before_reason = (uint8_t)reason;
+    job_record_state(scheduler, index, until, reason, NULL); /* a restart has to know, too */
 }
 
 void answer_end_job(struct scheduler *scheduler, uint32_t index, enum outcome outcome,
@@ -181,6 +182,7 @@ static void refuse_charge(struct scheduler *scheduler, struct job *job)
         return;
     consent_uncharge(scheduler, job->consent);
     job->is_charged = false;
+    job->charges--;
 }
 
 /* Sent, and nobody knows whether it arrived. */
@@ -252,17 +254,14 @@ static void initiation_refused_for_now(struct scheduler *scheduler, uint32_t ind
     struct job *job = &scheduler->jobs[index];
 
     if (answer->class_ == CLASS_COOLDOWN) {
-        answer_push_consent(scheduler, index, answer,
-                            answer->reason != REASON_NONE ? answer->reason : REASON_COOLDOWN);
-        job->wait_reason = REASON_COOLDOWN;
         if (job->is_repeat) { /* too soon after our own first sending: it did arrive */
             job_close_in_doubt(scheduler, index, evidence);
             return;
         }
+        job->wait_reason = REASON_COOLDOWN;
         job_set_state(scheduler, index, JOB_RETRY_WAIT);
-        job_record_state(scheduler, index,
-                         instant_get(&scheduler->consents[job->consent].not_before),
-                         REASON_COOLDOWN, evidence);
+        answer_push_consent(scheduler, index, answer,
+                            answer->reason != REASON_NONE ? answer->reason : REASON_COOLDOWN);
         job_consider(scheduler, index);
     } else {
         job_replay(scheduler, index, REASON_PUSHBACK);

@@ -123,7 +123,7 @@ void consent_uncharge(struct scheduler *scheduler, uint32_t consent)
     struct consent *c = &scheduler->consents[consent];
     struct quota quota = consent_quota(scheduler, consent);
 
-    quota_uncharge(&quota);
+    quota_uncharge(&quota, consent_provider(scheduler, consent)->settings.quota.window_ms);
     instant_set(&c->charged, quota.newest);
     c->cooldown_kinds = (uint8_t)(c->cooldown_kinds >> 2 & 3u);
 }

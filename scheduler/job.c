@@ -172,6 +172,7 @@ void job_initiate(struct scheduler *scheduler, uint32_t index)
     if (!job->is_repeat) {
         consent_charge(scheduler, job->consent, scheduler->now.utc);
         job->is_charged = true;
+        job->charges++;
         job->was_accepted = false;
         job->is_attached = false;
         job->is_ours = false;
@@ -482,7 +483,7 @@ void job_close(struct scheduler *scheduler, uint32_t index, enum outcome outcome
         record->as.job_close.has_new_data = job->has_new_data;
         consent_fold(&scheduler->consents[job->consent], outcome, scheduler->now.utc);
     }
-    if (job->is_charged)
+    if (job->charges > 0)
         consent_settle_charge(scheduler, job->consent, outcome);
     job_unqueue(scheduler, index);
     heap_remove(&scheduler->jobs_mono, index);
@@ -517,6 +518,7 @@ void job_close_in_doubt(struct scheduler *scheduler, uint32_t index,
     if (clear.ms > scheduler->now.utc.ms && clear.ms > instant_get(&consent->not_before).ms) {
         instant_set(&consent->not_before, clear);
         consent->not_before_reason = REASON_IN_DOUBT;
+        job_record_state(scheduler, index, clear, REASON_IN_DOUBT, evidence);
     }
     job_close(scheduler, index, OUTCOME_UNKNOWN, REASON_IN_DOUBT, evidence);
 }

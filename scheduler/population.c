@@ -91,8 +91,9 @@ void scheduler_consent_put(struct scheduler *scheduler, uint32_t number,
     uint32_t institution;
 
     REQUIRE(number >= 1 && number <= scheduler->consent_max);
-    REQUIRE(settings->institution < scheduler->institution_places_count &&
-            settings->schedule_set < scheduler->set_count);
+    REQUIRE(
+        settings->institution < scheduler->institution_places_count &&
+        (settings->schedule_set < scheduler->set_count || settings->schedule_set == UINT16_MAX));
     institution = scheduler->institution_places[settings->institution];
     if ((consent->flags & CONSENT_IN_USE) != 0) {
         if (consent->institution != institution || consent->priority != settings->priority ||
@@ -139,8 +140,8 @@ void population_release(struct scheduler *scheduler, uint32_t number, bool is_as
     record->as.hold.consent = number;
     record->as.hold.reason = REASON_HELD;
     record->as.hold.is_suspended = (consent->flags & CONSENT_IS_SUSPENDED) != 0;
-    consent->flags &= (uint8_t) ~(CONSENT_IS_HELD | CONSENT_IS_SUSPENDED | CONSENT_LET_GO);
     record->as.hold.is_asked = is_asked;
+    consent->flags &= (uint8_t) ~(CONSENT_IS_HELD | CONSENT_IS_SUSPENDED | CONSENT_LET_GO);
 }
 
 static void release_changed(struct scheduler *scheduler)

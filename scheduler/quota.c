@@ -31,9 +31,12 @@ void quota_charge(struct quota *quota, struct utc_time at)
     quota->newest = at;
 }
 
-void quota_uncharge(struct quota *quota)
+void quota_uncharge(struct quota *quota, int64_t window_ms)
 {
-    if (quota->newest.ms == UTC_NONE.ms)
+    struct utc_time uncharged = quota->newest;
+    int64_t edge_ms;
+
+    if (uncharged.ms == UTC_NONE.ms)
         return;
     if (quota->gap_count == 0 || quota->gaps[0] == QUOTA_GAP_LONG_AGO) {
         quota_clear(quota);
@@ -43,6 +46,14 @@ void quota_uncharge(struct quota *quota)
     for (uint32_t i = 1; i < quota->gap_count; i++)
         quota->gaps[i - 1] = quota->gaps[i];
     quota->gaps[quota->gap_count - 1] = QUOTA_GAP_LONG_AGO;
+    edge_ms = quota->newest.ms;
+    for (uint32_t i = 0; i + 1 < quota->gap_count; i++) {
+        if (quota->gaps[i] == QUOTA_GAP_LONG_AGO)
+            return; /* it drove nothing out */
+        edge_ms -= quota->gaps[i];
+    }
+    if (edge_ms > uncharged.ms - window_ms)
+        quota->gaps[quota->gap_count - 1] = quota_gap(edge_ms - (uncharged.ms - window_ms));
 }
 
 void quota_postpone(struct quota *quota, struct utc_time at)

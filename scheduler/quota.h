@@ -29,8 +29,10 @@ void quota_clear(struct quota *quota);
 /* Charge one sending. An instant before the newest charge (the clock was set back) counts as
  * the newest: never earlier than it was. */
 void quota_charge(struct quota *quota, struct utc_time at);
-/* Take the newest charge back: it was refused or attached. */
-void quota_uncharge(struct quota *quota);
+/* Take the newest charge back: it was refused or attached. The oldest one, which it drove out, was
+ * outside of the window then; it is put back at the window's edge, so that a clock that is set
+ * back finds it there. */
+void quota_uncharge(struct quota *quota, int64_t window_ms);
 /* The newest charge was handed over later than thought. */
 void quota_postpone(struct quota *quota, struct utc_time at);
 /* Earliest instant for one more: `now` or later. Requires: count <= gap_count + 1. */

@@ -206,7 +206,7 @@ struct record {
             enum tristate has_new_data;
         } job_close;
         struct {
-            uint32_t run;
+            uint32_t run;     /* 0: a manual trigger that was given up before its first attempt */
             uint32_t consent; /* 0: a wholly missed run */
             struct utc_time due;
             enum reason reason;

@@ -56,15 +56,17 @@ void scheduler_recover_attempt(struct scheduler *scheduler, uint32_t number, str
                                bool is_charged, enum outcome outcome)
 {
     struct consent *consent;
-    struct mono_time at;
 
-    if (!is_known(scheduler, number) || (scheduler->consents[number].flags & CONSENT_IN_USE) == 0)
+    if (!is_known(scheduler, number))
         return;
     consent = &scheduler->consents[number];
-    /* The store keeps whole milliseconds, rounded down: later by one is safe. */
-    at = past_mono(scheduler, utc_add_ms(sent, 1));
-    limit_node_remember(&consent_provider(scheduler, number)->node, at);
-    limit_node_remember(&scheduler->institutions[consent->institution].node, at);
+    if ((consent->flags & CONSENT_IN_USE) != 0) { /* else its node is not known any more */
+        /* The store keeps whole milliseconds, rounded down: later by one is safe. */
+        struct mono_time at = past_mono(scheduler, utc_add_ms(sent, 1));
+
+        limit_node_remember(&consent_provider(scheduler, number)->node, at);
+        limit_node_remember(&scheduler->institutions[consent->institution].node, at);
+    }
     if (sent.ms > instant_get(&consent->last_attempt).ms)
         instant_set(&consent->last_attempt, sent);
     if (!is_charged)
@@ -167,12 +169,19 @@ void scheduler_recover_slot(struct scheduler *scheduler, uint32_t number, uint32
         run_append(scheduler, run, consent);
 }
 
+/* A re-POST that was refused without counting goes out again when its gate opens. */
+static bool is_repeat_refused(const struct recovered_job *from)
+{
+    return from->is_repeat && from->is_answered &&
+           (from->last_class == CLASS_PUSHBACK || from->last_class == CLASS_CREDENTIALS);
+}
+
 /* Where an open job stands, by what was recorded of it. */
 static enum job_state recovered_state(const struct recovered_job *from)
 {
     bool has_time = from->next_attempt.ms != UTC_NONE.ms && from->next_attempt.ms != UTC_NEVER.ms;
 
-    if (!from->is_answered)
+    if (!from->is_answered || is_repeat_refused(from))
         return JOB_IN_DOUBT;
     if (from->last_reason == REASON_IN_DOUBT)
         return from->reference_hash != 0 ? JOB_RUNNING : JOB_IN_DOUBT;
@@ -215,9 +224,11 @@ static void recover_waits(struct scheduler *scheduler, uint32_t index,
         heap_set(&scheduler->jobs_mono, index, scheduler->now.mono.us);
         break;
     case JOB_IN_DOUBT:
-        job->doubt_sent = from->last_sent;
+        /* Of a re-POST only the job's start is known: early enough for the dedupe window. */
+        job->doubt_sent = from->is_repeat ? from->opened : from->last_sent;
         job->give_up_at = core_mono_of(scheduler, give_up);
-        if (settings->in_doubt == IN_DOUBT_REINITIATE && !from->is_repeat)
+        if (settings->in_doubt == IN_DOUBT_REINITIATE &&
+            (!from->is_repeat || is_repeat_refused(from)))
             job->wants_repeat = true;
         else if (settings->in_doubt == IN_DOUBT_REINITIATE || !settings->completion.webhook)
             job->give_up_at = scheduler->now.mono; /* nothing can tell us any more */
@@ -260,6 +271,8 @@ enum result scheduler_recover_job(struct scheduler *scheduler, const struct reco
     job->last_sent = from->last_sent;
     job->is_repeat = from->is_repeat;
     job->is_charged = job->state == JOB_RUNNING || job->state == JOB_IN_DOUBT;
+    /* Attempts were recovered before: is the newest charge one of this job's? */
+    job->charges = instant_get(&scheduler->consents[from->consent].charged).ms >= from->opened.ms;
     job->level = QUEUE_LEVEL_MANUAL;
     job->deadline = utc_add_ms(from->opened, MANUAL_PATIENCE_MS);
     if (!from->is_answered && job->state == JOB_IN_DOUBT && !from->is_repeat)

@@ -64,7 +64,9 @@ struct consent_past {
 void scheduler_recover_consent(struct scheduler *scheduler, uint32_t consent,
                                const struct consent_past *past);
 /* Attempts of the last window, in sending order: rebuilds quota, cooldown and node windows.
- * `outcome` is how its job ended (OUTCOME_NONE: still open): picks the cooldown. */
+ * `outcome` is how its job ended (OUTCOME_NONE: still open): picks the cooldown. Of a consent that
+ * was not put only quota and cooldown: the core does not know where it belonged, so give its
+ * attempts to scheduler_recover_calls as well. */
 void scheduler_recover_attempt(struct scheduler *scheduler, uint32_t consent, struct utc_time sent,
                                bool is_charged, enum outcome outcome);
 void scheduler_recover_calls(struct scheduler *scheduler, uint32_t provider, struct utc_time at,

@@ -118,7 +118,8 @@ struct schedule_settings {
 struct consent_settings {
     uint64_t hash;                 /* hash_bytes over "PROVIDER/ID", seed 0: the stable offset */
     uint32_t institution;          /* index of its node; the node knows the provider */
-    uint16_t schedule_set;         /* index into scheduler_settings.schedule_sets */
+    uint16_t schedule_set;         /* index into scheduler_settings.schedule_sets;
+                                      UINT16_MAX: in no schedule */
     uint8_t priority;              /* 0..9, or PRIORITY_FROM_SCHEDULE */
     uint8_t mode;                  /* enum consent_mode */
     struct utc_time expires;       /* nothing is sent from then on; UTC_NEVER */
