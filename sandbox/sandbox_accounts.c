@@ -213,6 +213,16 @@ uint32_t sandbox_bank_of_id(struct sandbox *sandbox, const char *id)
     char name[64];
     const char *dash = strchr(id, '-');
 
+    if (sandbox->scenario->banks_csv != NULL) {
+        const struct sandbox_account *listed = sandbox_account_find(sandbox, "finqware", 8);
+        uint32_t subject = listed == NULL
+                               ? SANDBOX_NONE
+                               : sandbox_jobs_find(&sandbox->jobs, listed->number,
+                                                   SANDBOX_API_FINQWARE, id, SANDBOX_NONE);
+
+        if (subject != SANDBOX_NONE && sandbox->jobs.subjects[subject].label != SANDBOX_NONE)
+            return sandbox->jobs.subjects[subject].label;
+    }
     if (sandbox->scenario->bank_from_id == 0 || dash == NULL || dash == id ||
         (size_t)(dash - id) >= sizeof name)
         return SANDBOX_NONE;

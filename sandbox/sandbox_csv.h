@@ -4,7 +4,8 @@
  *
  * Layer:  sandbox. The file may be the very one that the daemon reads its consents from: columns
  *         are found by the names `id` and `institution`, others are ignored.
- * Memory: each id becomes a subject of the account "finqware": the file knows no accounts.
+ * Memory: each id becomes a subject of the account "finqware", where all others look too: the
+ *         file knows no accounts.
  */
 #ifndef REFRESHD_SANDBOX_SANDBOX_CSV_H
 #define REFRESHD_SANDBOX_SANDBOX_CSV_H

@@ -118,6 +118,15 @@ uint32_t sandbox_jobs_subject(struct sandbox_jobs *jobs, uint8_t account, uint8_
     return *slot - 1;
 }
 
+uint32_t sandbox_jobs_find(const struct sandbox_jobs *jobs, uint8_t account, uint8_t api,
+                           const char *id, uint32_t key_label)
+{
+    if (jobs->slot_count == 0)
+        return SANDBOX_NONE;
+    /* A free slot holds 0, and 0 - 1 is SANDBOX_NONE. */
+    return *slot_of(jobs, account, api, id, key_label) - 1;
+}
+
 uint32_t sandbox_jobs_add(struct sandbox_jobs *jobs, uint32_t subject, int64_t created_ms)
 {
     struct sandbox_subject *owner = &jobs->subjects[subject];

@@ -90,6 +90,9 @@ void sandbox_jobs_deinit(struct sandbox_jobs *jobs);
  * where the id alone is the key. SANDBOX_NONE when memory is out. */
 uint32_t sandbox_jobs_subject(struct sandbox_jobs *jobs, uint8_t account, uint8_t api,
                               const char *id, uint32_t key_label);
+/* The same without making it: SANDBOX_NONE when there is none. */
+uint32_t sandbox_jobs_find(const struct sandbox_jobs *jobs, uint8_t account, uint8_t api,
+                           const char *id, uint32_t key_label);
 /* A new job of `subject`, all zero but its links; SANDBOX_NONE when memory is out. */
 uint32_t sandbox_jobs_add(struct sandbox_jobs *jobs, uint32_t subject, int64_t created_ms);
 /* `count` zeroed children for the job added last; false when memory is out. */

@@ -307,7 +307,7 @@ static const struct sandbox_key account_keys[] = {
 static const struct sandbox_account_settings account_defaults = {
     .token_lifetime_s = 3600,
     .stampede_ms = 1000,
-    .auth_grace_ms = 250,
+    .auth_grace_ms = 1000,
     .refresh_tokens = true,
 };
 

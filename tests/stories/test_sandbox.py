@@ -377,7 +377,9 @@ def test_the_bank_of_a_consent_from_a_csv_file(sandbox, tmp_path):
     for consent in ("c-1", "c-2", "c-3"):
         assert s.create(consent).status == 200
     assert [job["bank"] for job in s.ledger()] == ["BRD", 'Bank, the "big" one', None]
-    (peak,) = s.stats()["peaks"]
+    s.create("c-1", account="finqware-two")
+    assert s.ledger()[-1]["bank"] == "BRD", "the file holds for every account"
+    peak = s.stats()["peaks"][0]
     assert (peak["bank"], peak["limit"], peak["allowed"], peak["peak"]) == ("BRD", "1/h", 1, 1)
 
 
