@@ -79,7 +79,23 @@ static bool is_out_of_space(int system_errno)
     return system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG;
 }
 
-static enum fault_code fault_code_of(sqlite3 *db)
+/* The system's error behind a failed write. sqlite3_system_errno forgets it while SQLite rolls
+ * back; the files remember: the database and its log. */
+static int system_errno_of(sqlite3 *db)
+{
+    sqlite3_file *log = NULL;
+    int found = sqlite3_system_errno(db);
+
+    if (found == 0 &&
+        sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK &&
+        log != NULL && log->pMethods != NULL)
+        (void)log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &found);
+    if (found == 0)
+        (void)sqlite3_file_control(db, "main", SQLITE_FCNTL_LAST_ERRNO, &found);
+    return found;
+}
+
+static enum fault_code fault_code_of(sqlite3 *db, int system_errno)
 {
     int extended = sqlite3_extended_errcode(db);
 
@@ -93,7 +109,7 @@ static enum fault_code fault_code_of(sqlite3 *db)
             return FAULT_TEMPORARY;
         /* After a failed fsync nobody knows what is on the disk: never just try again. */
         if (extended != SQLITE_IOERR_FSYNC && extended != SQLITE_IOERR_DIR_FSYNC &&
-            is_out_of_space(sqlite3_system_errno(db)))
+            is_out_of_space(system_errno))
             return FAULT_TEMPORARY;
         return FAULT_IO;
     case SQLITE_CORRUPT: return FAULT_IO;
@@ -102,7 +118,7 @@ static enum fault_code fault_code_of(sqlite3 *db)
     case SQLITE_PERM:
     case SQLITE_AUTH: return FAULT_PERMISSION;
     case SQLITE_CANTOPEN:
-        return is_out_of_space(sqlite3_system_errno(db)) ? FAULT_TEMPORARY : FAULT_CANNOT_CREATE;
+        return is_out_of_space(system_errno) ? FAULT_TEMPORARY : FAULT_CANNOT_CREATE;
     default: return FAULT_INTERNAL;
     }
 }
@@ -110,8 +126,8 @@ static enum fault_code fault_code_of(sqlite3 *db)
 enum result state_sql_fault(sqlite3 *db, struct fault *fault, const char *doing)
 {
     const char *file = sqlite3_db_filename(db, "main");
-    int system_errno = sqlite3_system_errno(db);
-    enum fault_code code = fault_code_of(db);
+    int system_errno = system_errno_of(db);
+    enum fault_code code = fault_code_of(db, system_errno);
     bool is_io = (sqlite3_extended_errcode(db) & 0xff) == SQLITE_IOERR;
 
     return fault_set(fault, code, "%s: %s: %s%s%s%s", file == NULL ? "state database" : file, doing,
