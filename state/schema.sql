@@ -14,7 +14,7 @@ CREATE TABLE meta (
     one            INTEGER PRIMARY KEY CHECK (one = 1),
     instance       TEXT NOT NULL,    -- 8 hex digits: makes job_uid unique across databases
     created_ms     INTEGER NOT NULL,
-    is_open        INTEGER NOT NULL, -- 1 while a program writes: still 1 at start means a crash
+    is_open        INTEGER NOT NULL, -- 0 when closed: anything else at start means a crash
     folded_seq     INTEGER NOT NULL, -- ledger numbers up to here are in the consent rows
     folded_job_no  INTEGER NOT NULL, -- jobs that closed after folded_seq have at least this number
     folded_run_no  INTEGER NOT NULL, -- slots skipped after folded_seq are of at least this run

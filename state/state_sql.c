@@ -68,7 +68,7 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [STATEMENT_WEBHOOK_SEEN] = "SELECT 1 FROM webhook WHERE provider = ?1 AND provider_job_id = ?2"
                                " AND at_ms > ?3 LIMIT 1",
-    [STATEMENT_PROBE] = "UPDATE meta SET is_open = is_open",
+    [STATEMENT_PROBE] = "UPDATE meta SET is_open = is_open + 1",
     [STATEMENT_CONSENT_NAME] = "SELECT consent FROM consent WHERE consent_no = ?1",
     [STATEMENT_FIND_CONSENT] = "SELECT consent_no FROM consent WHERE consent = ?1",
 };

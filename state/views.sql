@@ -90,8 +90,7 @@ SELECT c.*,
                       OR (u.scope = 4 AND u.subject = c.consent))) AS is_paused,
        (SELECT min(d.due_ms) FROM (
             SELECT l.slot_ms
-                   + (((((c.phase + s.phase) & 4294967295) * (s.spread_ms / 1000)) >> 32) * 1000)
-                   + ((((c.phase + s.phase) & 4294967295) * (s.spread_ms % 1000)) >> 32) AS due_ms
+                   + (((((c.phase + s.phase) & 4294967295) >> 8) * s.spread_ms) >> 24) AS due_ms
             FROM schedule_set_member AS m
             JOIN schedule AS s ON s.schedule_no = m.schedule_no AND s.removed_ms IS NULL
             JOIN schedule_slot AS l ON l.schedule_no = m.schedule_no
