@@ -188,7 +188,7 @@ static void run_closed(void *context, uint32_t run)
         all_closed = all_closed && once->is_closed[i];
     }
     if (all_closed)
-        engine_stop(once->engine);
+        engine_stop_when_idle(once->engine);
 }
 
 static void draw(void *context, struct time_now now)

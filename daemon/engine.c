@@ -248,7 +248,7 @@ void engine_destroy(struct engine *engine)
     engine_care_end(engine, clock_now());
     fold_all(engine);
     close_reporting(engine);
-    engine_free_ended_flights(engine);
+    engine_drop_flights(engine);
     job_contexts_deinit(&engine->jobs);
     if (engine->links != NULL)
         engine_free_links(engine->links, engine->link_count);
@@ -281,9 +281,9 @@ enum result engine_run(struct engine *engine, struct fault *fault)
     return RESULT_OK;
 }
 
-void engine_stop(struct engine *engine)
+void engine_stop_when_idle(struct engine *engine)
 {
-    engine->is_stopping = true;
+    engine->stops_when_idle = true;
 }
 
 void engine_drain(struct engine *engine)

@@ -40,10 +40,11 @@ MUST_CHECK enum result engine_create(const struct engine_options *options, struc
                                      struct fault *fault);
 void engine_destroy(struct engine *engine);
 
-/* Run the loop until engine_stop, a finished drain, or a fault that cannot be lived with. */
+/* Run the loop until engine_stop_when_idle, a finished drain, or a fault that cannot be lived with.
+ */
 MUST_CHECK enum result engine_run(struct engine *engine, struct fault *fault);
-/* Leave the loop at the end of this turn. */
-void engine_stop(struct engine *engine);
+/* Leave the loop as soon as no job is open: also those of a run that was closed before. */
+void engine_stop_when_idle(struct engine *engine);
 /* Initiate nothing more; when the open requests are answered and committed (30 s at the most) the
  * loop is left. */
 void engine_drain(struct engine *engine);

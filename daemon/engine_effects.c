@@ -137,12 +137,22 @@ static struct flight *flight_create(struct engine *engine, const struct effect *
     flight->attempt = effect->attempt;
     flight->link = provider_link_retain(link);
     text_init(&flight->customer_secret, CUSTOMER_SECRET_BYTES_MAX);
+    flight->next = engine->open_flights;
+    if (flight->next != NULL)
+        flight->next->prev = flight;
+    engine->open_flights = flight;
     return flight;
 }
 
 /* Flights end inside callbacks of the transport, where a link's client must not be closed. */
 static void flight_end(struct flight *flight)
 {
+    if (flight->prev != NULL)
+        flight->prev->next = flight->next;
+    else
+        flight->engine->open_flights = flight->next;
+    if (flight->next != NULL)
+        flight->next->prev = flight->prev;
     flight->next = flight->engine->ended_flights;
     flight->engine->ended_flights = flight;
 }
@@ -157,6 +167,17 @@ void engine_free_ended_flights(struct engine *engine)
         provider_link_release(flight->link);
         free(flight);
     }
+}
+
+void engine_drop_flights(struct engine *engine)
+{
+    while (engine->open_flights != NULL) {
+        struct flight *flight = engine->open_flights;
+
+        (void)transport_cancel(flight->link->client, flight);
+        flight_end(flight);
+    }
+    engine_free_ended_flights(engine);
 }
 
 static enum result build_and_send(struct engine *engine, struct time_now now, struct flight *flight,

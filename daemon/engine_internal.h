@@ -48,7 +48,8 @@ struct flight {
     uint16_t attempt;
     struct provider_link *link;  /* retained */
     struct text customer_secret; /* kept to keep it out of texts; wiped */
-    struct flight *next;         /* in the list of ended flights */
+    struct flight *next;         /* in the list of open or of ended flights */
+    struct flight *prev;         /* in the list of open flights */
 };
 
 struct engine {
@@ -74,6 +75,7 @@ struct engine {
     struct batch *batch; /* of the step that runs */
     struct decisions decisions;
     struct job_contexts jobs;
+    struct flight *open_flights;
     struct flight *ended_flights; /* freed at the end of the turn */
     struct wake wake;
 
@@ -83,7 +85,8 @@ struct engine {
     bool is_draining;
     struct mono_time drain_deadline;
     bool is_stopping;
-    bool has_failed; /* `failure` says why the loop was left */
+    bool stops_when_idle; /* once no job is open any more */
+    bool has_failed;      /* `failure` says why the loop was left */
     struct fault failure;
 
     bool fold_wanted;
@@ -129,6 +132,8 @@ void engine_perform(struct engine *engine, struct time_now now, const struct eff
 void engine_on_sent(void *user, struct time_now at);
 void engine_on_answer(void *user, const struct transport_answer *answer);
 void engine_free_ended_flights(struct engine *engine);
+/* Requests on their way when the engine ends: cancelled, and their accounts let go. */
+void engine_drop_flights(struct engine *engine);
 
 /* engine_records.c: what the shell does for a record once it is committed. */
 void engine_committed(struct engine *engine, struct time_now now, const struct record *record);

@@ -186,6 +186,8 @@ void engine_turn(void *context, struct time_now now)
     if (!engine->is_storage_blocked)
         engine_care(engine, now);
     check_drained(engine, now);
+    if (engine->stops_when_idle && scheduler_jobs_live(engine->scheduler) == 0)
+        engine->is_stopping = true;
     if (engine->on_turn != NULL)
         engine->on_turn(engine->on_turn_context, now);
     if (engine->is_stopping || engine->has_failed)

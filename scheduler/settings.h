@@ -146,15 +146,15 @@ struct scheduler_settings {
 
 /* Offset of a consent inside the spread of a schedule: (consent + schedule) rotates each
  * schedule's order by a fixed amount, so that SQL can compute it too:
- * phase = (hash(consent) + hash(schedule)) mod 2^32, offset = phase * spread / 2^32. */
+ * phase = (hash(consent) + hash(schedule)) mod 2^32, offset = phase * spread / 2^32, from the upper
+ * 24 bits of the phase, so that the product of the longest spread fits into SQL's 63 bits. */
 static inline uint32_t spread_phase(uint64_t consent_hash, uint64_t schedule_hash)
 {
     return (uint32_t)(consent_hash >> 32) + (uint32_t)(schedule_hash >> 32);
 }
 static inline int64_t spread_offset_ms(uint32_t phase, int64_t spread_ms)
 {
-    return (int64_t)(((uint64_t)phase * (uint64_t)(spread_ms / 1000)) >> 32) * 1000 +
-           (int64_t)(((uint64_t)phase * (uint64_t)(spread_ms % 1000)) >> 32);
+    return (int64_t)(((uint64_t)(phase >> 8) * (uint64_t)spread_ms) >> 24);
 }
 
 #endif
