@@ -40,23 +40,40 @@ static void default_duration(struct load *load, struct yaml_node *node, const ch
     config_default(load, node, path, duration_text(ms, text));
 }
 
+/* A default never contradicts what a person wrote: it gives way. */
+static void default_poll(struct load *load, const struct completion_settings *completion,
+                         struct yaml_node *poll)
+{
+    bool has_first = config_get_node(poll, "providers.*.completion.poll.first") != NULL;
+    bool has_max = config_get_node(poll, "providers.*.completion.poll.max") != NULL;
+    int64_t first =
+        config_get_number(poll, "providers.*.completion.poll.first", completion->poll_first_ms);
+    int64_t max =
+        config_get_number(poll, "providers.*.completion.poll.max", completion->poll_max_ms);
+    int64_t floor_ms = completion->poll_floor_ms;
+
+    if (!has_first && first > max)
+        first = max;
+    if (!has_max && max < first)
+        max = first;
+    if (floor_ms > first)
+        floor_ms = first;
+    default_duration(load, poll, "providers.*.completion.poll.first", first);
+    default_duration(load, poll, "providers.*.completion.poll.floor", floor_ms);
+    default_duration(load, poll, "providers.*.completion.poll.max", max);
+}
+
 static void put_defaults(struct load *load, const struct api_definition *definition,
                          struct yaml_node *node)
 {
     const struct completion_settings *completion = &definition->completion;
     const struct cooldown_settings *cooldown = &definition->cooldown;
     struct yaml_node *under = part_to_change(load, node, "completion");
-    struct yaml_node *poll;
 
     if (under->kind == YAML_MAPPING) {
         default_duration(load, under, "providers.*.completion.give_up_after",
                          completion->give_up_after_ms);
-        poll = part_to_change(load, under, "poll");
-        default_duration(load, poll, "providers.*.completion.poll.first",
-                         completion->poll_first_ms);
-        default_duration(load, poll, "providers.*.completion.poll.floor",
-                         completion->poll_floor_ms);
-        default_duration(load, poll, "providers.*.completion.poll.max", completion->poll_max_ms);
+        default_poll(load, completion, part_to_change(load, under, "poll"));
     }
     under = part_to_change(load, node, "consent");
     if (under->kind == YAML_MAPPING) {
