@@ -1,27 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * sandbox_finqware.c - FinqLink Data: create a refresh job, poll it, look up a consent. */
-#include <jansson.h>
-#include <stdio.h>
-#include <stdlib.h>
+ * sandbox_finqware.c - FinqLink Data: requests and credentials, polls, consent look-ups. */
+#include "sandbox/sandbox_finqware.h"
+
 #include <string.h>
 #include <strings.h>
 
-#include "sandbox/sandbox_state.h"
-
 #define ID_LENGTH_MAX 128
 
-/* The fields of a request; NULL where absent. Borrowed from `root`. */
-struct finqware_fields {
-    json_t *root;
-    const char *client_id;
-    const char *client_secret;
-    const char *consent_id;
-    const char *job_id;
-    const char *callback_url;
-};
-
 /* Read the body; answers false after the error was made. */
-static bool read_fields(struct sandbox_exchange *exchange, struct finqware_fields *fields)
+static bool read_fields(struct sandbox_exchange *exchange, struct sandbox_finqware_fields *fields)
 {
     const struct sandbox_http_request *request = exchange->request;
 
@@ -48,7 +35,8 @@ static bool is_bearer(const struct sandbox_exchange *exchange)
 }
 
 /* Internal mode has the secret in the body, the other mode a bearer token. */
-static bool authorise(struct sandbox_exchange *exchange, const struct finqware_fields *fields)
+bool sandbox_finqware_authorise(struct sandbox_exchange *exchange,
+                                const struct sandbox_finqware_fields *fields)
 {
     int mode = exchange->account->settings.auth_mode;
     enum sandbox_access access;
@@ -79,8 +67,8 @@ static bool is_good_id(const char *id)
 }
 
 /* Required fields; answers false after the error was made. */
-static bool check_fields(struct sandbox_exchange *exchange, const struct finqware_fields *fields,
-                         bool wants_job)
+bool sandbox_finqware_check_fields(struct sandbox_exchange *exchange,
+                                   const struct sandbox_finqware_fields *fields, bool wants_job)
 {
     if (is_good_id(fields->client_id) && is_good_id(fields->consent_id) &&
         (!wants_job || is_good_id(fields->job_id)))
@@ -91,29 +79,8 @@ static bool check_fields(struct sandbox_exchange *exchange, const struct finqwar
     return false;
 }
 
-/* The consent's subject, its bank found where it can be. */
-static uint32_t subject_find(struct sandbox_exchange *exchange, const char *consent_id,
-                             const struct sandbox_consent *said)
-{
-    struct sandbox *sandbox = exchange->sandbox;
-    uint32_t number = sandbox_jobs_subject(&sandbox->jobs, exchange->account->number,
-                                           SANDBOX_API_FINQWARE, consent_id, SANDBOX_NONE);
-    struct sandbox_subject *subject;
-
-    if (number == SANDBOX_NONE)
-        return number;
-    subject = &sandbox->jobs.subjects[number];
-    if (said != NULL && said->bank != NULL)
-        subject->label = sandbox_names_number(&sandbox->names, said->bank);
-    else if (subject->label == SANDBOX_NONE)
-        subject->label = sandbox_bank_of_id(sandbox, consent_id);
-    return number;
-}
-
-/* ---- create ------------------------------------------------------------------------------- */
-
-static void answer_job(struct sandbox_exchange *exchange, uint32_t number, const char *consent_id,
-                       const char *status, const char *client_id)
+void sandbox_finqware_answer_job(struct sandbox_exchange *exchange, uint32_t number,
+                                 const char *consent_id, const char *status, const char *client_id)
 {
     struct text *out = &exchange->sandbox->body;
     char id[SANDBOX_ID_SIZE];
@@ -130,154 +97,6 @@ static void answer_job(struct sandbox_exchange *exchange, uint32_t number, const
     sandbox_append_quoted(out, client_id);
     exchange->own_id = consent_id;
     sandbox_answer(exchange, 200);
-}
-
-/* A break of a rule about the previous job, unless its answer was spoiled by us. */
-static void break_after(struct sandbox_exchange *exchange, const struct sandbox_job *previous,
-                        enum sandbox_rule rule, const char *detail)
-{
-    if ((previous->flags & SANDBOX_JOB_SPOILED) != 0)
-        exchange->sandbox->unwitting++;
-    else
-        sandbox_break(exchange, rule, "%s; the previous one was accepted %lld ms ago", detail,
-                      (long long)(exchange->now_ms - previous->created_ms));
-}
-
-/* Single flight and cooldown; true when the answer is made. */
-static bool refuse_too_soon(struct sandbox_exchange *exchange, struct sandbox_subject *subject,
-                            const struct finqware_fields *fields)
-{
-    struct sandbox *sandbox = exchange->sandbox;
-    const struct sandbox_finqware_settings *settings = &sandbox->scenario->finqware;
-    struct sandbox_job *previous;
-
-    if (subject->last_job == SANDBOX_NONE)
-        return false;
-    previous = &sandbox->jobs.jobs[subject->last_job];
-    if (sandbox_job_is_running(sandbox, previous, exchange->now_ms)) {
-        break_after(exchange, previous, SANDBOX_RULE_SINGLE_FLIGHT, "a job of it is running");
-        if (settings->second_create == SANDBOX_SECOND_NEW_JOB)
-            return false;
-        if (settings->second_create == SANDBOX_SECOND_SAME_JOB) {
-            if (previous->create_requests < UINT16_MAX)
-                previous->create_requests++;
-            sandbox->counts[exchange->api][exchange->endpoint].deduplicated++;
-            answer_job(exchange, subject->last_job, fields->consent_id, "job_started",
-                       fields->client_id);
-            text_append_string(&sandbox->body, "}");
-            return true;
-        }
-        sandbox_finqware_error(exchange, 400, "cooldown_failed", "a refresh is running");
-        return true;
-    }
-    if (!settings->cooldown_after_failure &&
-        sandbox_verdict(previous->verdict)->outcome == SANDBOX_ENDS_BADLY)
-        return false;
-    if (exchange->now_ms <
-        previous->created_ms + settings->cooldown_ms - sandbox->scenario->window_tolerance_ms) {
-        if (settings->known_cooldown)
-            break_after(exchange, previous, SANDBOX_RULE_COOLDOWN, "too soon");
-        sandbox_finqware_error(exchange, 400, "cooldown_failed", "too soon after the last refresh");
-        return true;
-    }
-    return false;
-}
-
-/* The consent's or the bank's own refusals; true when the answer is made. */
-static bool refuse_by_state(struct sandbox_exchange *exchange, const char *consent_id,
-                            const struct sandbox_consent *said)
-{
-    const char *state = sandbox_fate_state(exchange->sandbox, consent_id, said);
-
-    if (said != NULL && said->create_error.status != 0) {
-        sandbox_finqware_error(exchange, (int)said->create_error.status,
-                               said->create_error.code != NULL ? said->create_error.code : "",
-                               "the scenario says so");
-        return true;
-    }
-    if (strcmp(state, "missing") == 0) {
-        sandbox_finqware_error(exchange, 404, "consent_not_found", "no such consent");
-        return true;
-    }
-    if (strcmp(state, "active") != 0) {
-        sandbox_finqware_error(exchange, 400, "consent_not_active", "the consent is not active");
-        return true;
-    }
-    if (exchange->bank != NULL &&
-        sandbox_bank_in_maintenance(&exchange->bank->settings, exchange->now_ms)) {
-        sandbox_finqware_error(exchange, 400, "unprocessable_entity", "the bank refuses");
-        return true;
-    }
-    return false;
-}
-
-static void start_job(struct sandbox_exchange *exchange, uint32_t subject_number,
-                      const struct finqware_fields *fields, const struct sandbox_consent *said)
-{
-    struct sandbox *sandbox = exchange->sandbox;
-    struct sandbox_subject *subject = &sandbox->jobs.subjects[subject_number];
-    const struct sandbox_rates *quota = &sandbox->scenario->finqware.quota;
-    struct sandbox_draw draw;
-    struct sandbox_job *job;
-    uint32_t number;
-
-    if (quota->count > 0 &&
-        sandbox_jobs_in_window(exchange, subject_number, quota->entries[0].period_us / US_PER_MS) >=
-            quota->entries[0].count)
-        sandbox_break(exchange, SANDBOX_RULE_QUOTA, "more than %s", quota->entries[0].text);
-    sandbox_fate_draw(exchange, fields->consent_id, "",
-                      exchange->bank != NULL ? &exchange->bank->settings : NULL, said,
-                      subject->job_count, &draw);
-    number = sandbox_jobs_add(&sandbox->jobs, subject_number, exchange->now_ms);
-    if (number == SANDBOX_NONE) {
-        sandbox_finqware_error(exchange, 500, "internal_error", "the sandbox is out of memory");
-        return;
-    }
-    job = &sandbox->jobs.jobs[number];
-    job->verdict = draw.verdict;
-    job->flags = draw.flags;
-    job->duration_ms = draw.duration_ms;
-    if (sandbox_fault_spoils(exchange->fault))
-        job->flags |= SANDBOX_JOB_SPOILED;
-    if (exchange->bank != NULL &&
-        sandbox_window_arrive(&exchange->bank->refuse_window, &exchange->bank->settings.refuse_over,
-                              exchange->arrived_us, 0) >= 0)
-        job->verdict = sandbox_verdict_find("provider_request_limit");
-    if (fields->callback_url != NULL && sandbox->scenario->finqware.webhook != SANDBOX_WEBHOOK_NONE)
-        job->callback_url = strdup(fields->callback_url);
-    sandbox_progress_start(exchange, number);
-    sandbox->counts[exchange->api][exchange->endpoint].accepted++;
-    answer_job(exchange, number, fields->consent_id, "job_started", fields->client_id);
-    text_append_string(&sandbox->body, "}");
-}
-
-static void serve_create(struct sandbox_exchange *exchange, const struct finqware_fields *fields)
-{
-    struct sandbox *sandbox = exchange->sandbox;
-    struct sandbox_consent described;
-    const struct sandbox_consent *said = NULL;
-    struct sandbox_subject *subject;
-    uint32_t number;
-
-    if (!check_fields(exchange, fields, false))
-        return;
-    if (sandbox_scenario_consent(sandbox->scenario, fields->consent_id, NULL, &described))
-        said = &described;
-    number = subject_find(exchange, fields->consent_id, said);
-    if (number == SANDBOX_NONE) {
-        sandbox_finqware_error(exchange, 500, "internal_error", "the sandbox is out of memory");
-        return;
-    }
-    subject = &sandbox->jobs.subjects[number];
-    sandbox_bank_arrive(exchange, subject->label);
-    sandbox_add_bank_delay(exchange);
-    sandbox_fault_choose(exchange, said != NULL ? said->create_faults : NULL,
-                         subject->create_requests++);
-    if (!authorise(exchange, fields) || sandbox_fault_before(exchange) ||
-        refuse_by_state(exchange, fields->consent_id, said) ||
-        refuse_too_soon(exchange, subject, fields))
-        return;
-    start_job(exchange, number, fields, said);
 }
 
 /* ---- poll --------------------------------------------------------------------------------- */
@@ -304,7 +123,8 @@ const char *sandbox_finqware_status(const struct sandbox_job *job,
 }
 
 /* The job that is asked for; SANDBOX_NONE after the error was made. */
-static uint32_t find_job(struct sandbox_exchange *exchange, const struct finqware_fields *fields)
+static uint32_t find_job(struct sandbox_exchange *exchange,
+                         const struct sandbox_finqware_fields *fields)
 {
     struct sandbox *sandbox = exchange->sandbox;
     const struct sandbox_scenario *scenario = sandbox->scenario;
@@ -346,15 +166,16 @@ static bool is_dead_state(const char *state)
            strcmp(state, "deactivated") == 0;
 }
 
-static void answer_poll(struct sandbox_exchange *exchange, const struct finqware_fields *fields,
-                        uint32_t number, const struct sandbox_consent *said)
+static void answer_poll(struct sandbox_exchange *exchange,
+                        const struct sandbox_finqware_fields *fields, uint32_t number,
+                        const struct sandbox_consent *said)
 {
     struct sandbox *sandbox = exchange->sandbox;
     struct sandbox_job *job = &sandbox->jobs.jobs[number];
     const char *word = sandbox_finqware_status(job, said, exchange->now_ms);
     uint32_t label = sandbox->jobs.subjects[job->subject].label;
 
-    answer_job(exchange, number, fields->consent_id, word, fields->client_id);
+    sandbox_finqware_answer_job(exchange, number, fields->consent_id, word, fields->client_id);
     text_append_string(&sandbox->body, ",\"webhook_url\":");
     if (job->callback_url != NULL)
         sandbox_append_quoted(&sandbox->body, job->callback_url);
@@ -369,7 +190,8 @@ static void answer_poll(struct sandbox_exchange *exchange, const struct finqware
     sandbox_progress_told(sandbox, job, exchange->now_ms);
 }
 
-static void serve_poll(struct sandbox_exchange *exchange, const struct finqware_fields *fields)
+static void serve_poll(struct sandbox_exchange *exchange,
+                       const struct sandbox_finqware_fields *fields)
 {
     struct sandbox *sandbox = exchange->sandbox;
     struct sandbox_consent described;
@@ -378,11 +200,11 @@ static void serve_poll(struct sandbox_exchange *exchange, const struct finqware_
     struct sandbox_job *job;
     uint32_t number;
 
-    if (!check_fields(exchange, fields, true))
+    if (!sandbox_finqware_check_fields(exchange, fields, true))
         return;
     if (sandbox_scenario_consent(sandbox->scenario, fields->consent_id, NULL, &described))
         said = &described;
-    if (!authorise(exchange, fields))
+    if (!sandbox_finqware_authorise(exchange, fields))
         return;
     number = find_job(exchange, fields);
     if (number == SANDBOX_NONE)
@@ -409,7 +231,8 @@ static void serve_poll(struct sandbox_exchange *exchange, const struct finqware_
 
 /* ---- consent ------------------------------------------------------------------------------ */
 
-static void serve_consent(struct sandbox_exchange *exchange, const struct finqware_fields *fields)
+static void serve_consent(struct sandbox_exchange *exchange,
+                          const struct sandbox_finqware_fields *fields)
 {
     struct sandbox *sandbox = exchange->sandbox;
     struct text *out = &sandbox->body;
@@ -419,12 +242,12 @@ static void serve_consent(struct sandbox_exchange *exchange, const struct finqwa
     char until[UTC_TEXT_SIZE];
     char expires[UTC_TEXT_SIZE];
 
-    if (!check_fields(exchange, fields, false))
+    if (!sandbox_finqware_check_fields(exchange, fields, false))
         return;
     if (sandbox_scenario_consent(sandbox->scenario, fields->consent_id, NULL, &described))
         said = &described;
     sandbox_fault_choose(exchange, NULL, 0);
-    if (!authorise(exchange, fields) || sandbox_fault_before(exchange))
+    if (!sandbox_finqware_authorise(exchange, fields) || sandbox_fault_before(exchange))
         return;
     state = sandbox_fate_state(sandbox, fields->consent_id, said);
     if (strcmp(state, "missing") == 0) {
@@ -454,7 +277,7 @@ static void serve_consent(struct sandbox_exchange *exchange, const struct finqwa
 
 void sandbox_finqware_serve(struct sandbox_exchange *exchange)
 {
-    struct finqware_fields fields = {0};
+    struct sandbox_finqware_fields fields = {0};
 
     if (exchange->endpoint == SANDBOX_ENDPOINT_OTHER) {
         sandbox_break(exchange, SANDBOX_RULE_UNKNOWN_ROUTE, "%.120s", exchange->rest);
@@ -472,7 +295,7 @@ void sandbox_finqware_serve(struct sandbox_exchange *exchange)
     }
     if (read_fields(exchange, &fields)) {
         if (exchange->endpoint == SANDBOX_ENDPOINT_CREATE)
-            serve_create(exchange, &fields);
+            sandbox_finqware_create(exchange, &fields);
         else if (exchange->endpoint == SANDBOX_ENDPOINT_POLL)
             serve_poll(exchange, &fields);
         else

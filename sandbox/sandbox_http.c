@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * sandbox_http.c - connections: read a request, hand it over, send the answer in its manner. */
+ * sandbox_http.c - connections: accept, read a request, hand it over. */
 #include "sandbox/sandbox_http.h"
 
 #include <arpa/inet.h>
@@ -18,47 +18,12 @@
 
 #include "base/text.h"
 #include "base/time_point.h"
+#include "sandbox/sandbox_http_private.h"
 
 #define INPUT_BYTES_FIRST 4096
 #define INPUT_BYTES_MAX (SANDBOX_HTTP_HEAD_BYTES_MAX + SANDBOX_HTTP_BODY_BYTES_MAX + 1)
-#define OUTPUT_KEEP_BYTES 16384 /* a larger buffer is given back after its answer */
-#define STREAM_CHUNK_BYTES 65536
 
-struct sandbox_http_connection {
-    struct sandbox_http_server *server;
-    struct sandbox_http_connection *next;
-    struct sandbox_http_connection *previous;
-    evutil_socket_t fd;
-    struct event *reading;
-    struct event *writing;
-    struct event *delay; /* NULL until a delayed answer is needed */
-    char *input;         /* one byte more than input_capacity, for a final NUL */
-    size_t input_length;
-    size_t input_capacity;
-    struct text output;
-    size_t output_sent;
-    uint64_t stream_left; /* blanks still to be sent after `output` */
-    int64_t arrived_us;   /* kernel time of the newest bytes */
-    uint32_t tag;
-    bool is_answering; /* an answer is delayed or not wholly sent */
-    bool closes_after; /* close once the answer has left */
-    bool resets;       /* close with a reset */
-    bool sent_continue;
-};
-
-struct sandbox_http_server {
-    struct event_base *base;
-    struct evconnlistener *listener;
-    struct sandbox_http_handler handler;
-    struct sandbox_http_connection *connections;
-    uint64_t accepted;
-    uint32_t open;
-    uint16_t port;
-    char address[64];
-    char head[SANDBOX_HTTP_HEAD_BYTES_MAX]; /* of the request being handled */
-};
-
-static void connection_close(struct sandbox_http_connection *connection)
+void sandbox_http_close(struct sandbox_http_connection *connection)
 {
     struct sandbox_http_server *server = connection->server;
 
@@ -84,191 +49,6 @@ static void connection_close(struct sandbox_http_connection *connection)
     free(connection->input);
     free(connection);
     server->open--;
-}
-
-/* ---- sending ------------------------------------------------------------------------------ */
-
-static void connection_serve(struct sandbox_http_connection *connection);
-
-/* Everything of this answer has left: the next request, or the end. */
-static bool answer_finished(struct sandbox_http_connection *connection)
-{
-    struct sandbox_http_server *server = connection->server;
-
-    connection->is_answering = false;
-    server->handler.done(server->handler.context, connection->tag);
-    connection->tag = 0;
-    if (connection->closes_after) {
-        connection_close(connection);
-        return false;
-    }
-    connection->output_sent = 0;
-    if (connection->output.capacity > OUTPUT_KEEP_BYTES)
-        text_deinit(&connection->output);
-    else
-        text_clear(&connection->output);
-    return true;
-}
-
-/* Send what can be sent. Answers false when the connection is gone, true when it lives;
- * `is_answering` tells whether something is left. */
-static bool connection_flush(struct sandbox_http_connection *connection)
-{
-    static char blanks[STREAM_CHUNK_BYTES];
-
-    while (connection->output_sent < connection->output.length || connection->stream_left > 0) {
-        const char *bytes = connection->output.bytes + connection->output_sent;
-        size_t length = connection->output.length - connection->output_sent;
-        bool is_stream = length == 0;
-        ssize_t sent;
-
-        if (is_stream) {
-            if (blanks[0] == '\0')
-                memset(blanks, ' ', sizeof blanks);
-            bytes = blanks;
-            length = connection->stream_left < sizeof blanks ? (size_t)connection->stream_left
-                                                             : sizeof blanks;
-        }
-        sent = send(connection->fd, bytes, length, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            event_add(connection->writing, NULL);
-            return true;
-        }
-        if (sent < 0) {
-            connection_close(connection);
-            return false;
-        }
-        if (is_stream)
-            connection->stream_left -= (uint64_t)sent;
-        else
-            connection->output_sent += (size_t)sent;
-    }
-    return answer_finished(connection);
-}
-
-static void on_writable(evutil_socket_t fd, short what, void *context)
-{
-    struct sandbox_http_connection *connection = context;
-
-    (void)fd;
-    (void)what;
-    if (connection_flush(connection) && !connection->is_answering) {
-        event_add(connection->reading, NULL);
-        connection_serve(connection);
-    }
-}
-
-static const char *status_reason(int status)
-{
-    switch (status) {
-    case 200: return "OK";
-    case 202: return "Accepted";
-    case 302: return "Found";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 429: return "Too Many Requests";
-    case 500: return "Internal Server Error";
-    case 503: return "Service Unavailable";
-    default: return "Status";
-    }
-}
-
-static void append_decimal(struct text *out, uint64_t value)
-{
-    char digits[20];
-    size_t length = 0;
-
-    do {
-        digits[sizeof digits - ++length] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    text_append(out, digits + sizeof digits - length, length);
-}
-
-static void write_answer(struct sandbox_http_connection *connection,
-                         const struct sandbox_http_answer *answer)
-{
-    struct text *out = &connection->output;
-    size_t body_length = answer->body_length;
-    uint64_t promised = body_length;
-
-    if (answer->manner == SANDBOX_HTTP_RAW) {
-        text_append(out, answer->body, body_length);
-        return;
-    }
-    text_append_string(out, "HTTP/1.1 ");
-    append_decimal(out, (uint64_t)answer->status);
-    text_append(out, " ", 1);
-    text_append_string(out, status_reason(answer->status));
-    text_append_string(out, "\r\nContent-Type: ");
-    text_append_string(out,
-                       answer->content_type != NULL ? answer->content_type : "application/json");
-    if (answer->manner == SANDBOX_HTTP_SHORT_LENGTH)
-        promised += 100;
-    if (answer->manner == SANDBOX_HTTP_STREAM)
-        promised = answer->stream_bytes;
-    if (answer->manner == SANDBOX_HTTP_NO_LENGTH_CUT) {
-        body_length /= 2;
-    } else {
-        text_append_string(out, "\r\nContent-Length: ");
-        append_decimal(out, promised);
-    }
-    if (connection->closes_after)
-        text_append_string(out, "\r\nConnection: close");
-    text_append_string(out, "\r\n");
-    if (answer->extra_headers != NULL)
-        text_append_string(out, answer->extra_headers);
-    text_append_string(out, "\r\n");
-    text_append(out, answer->body, body_length);
-    if (answer->manner == SANDBOX_HTTP_STREAM && promised > body_length)
-        connection->stream_left = promised - body_length;
-}
-
-static void on_delay_over(evutil_socket_t fd, short what, void *context)
-{
-    on_writable(fd, what, context);
-}
-
-void sandbox_http_set_tag(struct sandbox_http_connection *connection, uint32_t tag)
-{
-    connection->tag = tag;
-}
-
-void sandbox_http_answer(struct sandbox_http_connection *connection,
-                         const struct sandbox_http_answer *answer)
-{
-    REQUIRE(!connection->is_answering);
-    connection->is_answering = true;
-    connection->output_sent = 0;
-    connection->stream_left = 0;
-    switch (answer->manner) {
-    case SANDBOX_HTTP_PROPER:
-    case SANDBOX_HTTP_STREAM: break;
-    case SANDBOX_HTTP_RESET: connection->resets = true; /* fall through */
-    case SANDBOX_HTTP_DROP:
-    case SANDBOX_HTTP_SHORT_LENGTH:
-    case SANDBOX_HTTP_NO_LENGTH_CUT:
-    case SANDBOX_HTTP_RAW: connection->closes_after = true; break;
-    }
-    if (answer->manner != SANDBOX_HTTP_DROP && answer->manner != SANDBOX_HTTP_RESET)
-        write_answer(connection, answer);
-    if (answer->delay_ms > 0) {
-        struct timeval wait = {.tv_sec = answer->delay_ms / MS_PER_SECOND,
-                               .tv_usec = answer->delay_ms % MS_PER_SECOND * US_PER_MS};
-
-        if (connection->delay == NULL)
-            connection->delay = evtimer_new(connection->server->base, on_delay_over, connection);
-        if (connection->delay != NULL) {
-            evtimer_add(connection->delay, &wait);
-            return;
-        }
-    }
-    /* Sent by connection_serve, after the handler has returned. */
 }
 
 /* ---- receiving ---------------------------------------------------------------------------- */
@@ -338,7 +118,7 @@ static bool take_request(struct sandbox_http_connection *connection)
 }
 
 /* Serve what is in the input until bytes are missing or an answer has to wait. */
-static void connection_serve(struct sandbox_http_connection *connection)
+void sandbox_http_serve(struct sandbox_http_connection *connection)
 {
     while (take_request(connection)) {
         bool is_delayed = connection->delay != NULL && evtimer_pending(connection->delay, NULL);
@@ -347,7 +127,7 @@ static void connection_serve(struct sandbox_http_connection *connection)
             event_del(connection->reading);
             return;
         }
-        if (!connection_flush(connection))
+        if (!sandbox_http_flush(connection))
             return;
         if (connection->is_answering) {
             event_del(connection->reading);
@@ -406,7 +186,7 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 
     (void)what;
     if (!input_grow(connection)) {
-        connection_close(connection);
+        sandbox_http_close(connection);
         return;
     }
     space.iov_base = connection->input + connection->input_length;
@@ -415,12 +195,12 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
     if (received < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
     if (received <= 0) {
-        connection_close(connection);
+        sandbox_http_close(connection);
         return;
     }
     connection->input_length += (size_t)received;
     connection->arrived_us = receive_time_us(&message);
-    connection_serve(connection);
+    sandbox_http_serve(connection);
 }
 
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *peer,
@@ -438,7 +218,8 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     connection->input = malloc(INPUT_BYTES_FIRST + 1);
     connection->reading =
         event_new(server->base, fd, EV_READ | EV_PERSIST, on_readable, connection);
-    connection->writing = event_new(server->base, fd, EV_WRITE, on_writable, connection);
+    connection->writing =
+        event_new(server->base, fd, EV_WRITE, sandbox_http_on_writable, connection);
     if (connection->input == NULL || connection->reading == NULL || connection->writing == NULL)
         goto fail;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -530,7 +311,7 @@ void sandbox_http_destroy(struct sandbox_http_server *server)
     if (server == NULL)
         return;
     while (server->connections != NULL)
-        connection_close(server->connections);
+        sandbox_http_close(server->connections);
     evconnlistener_free(server->listener);
     free(server);
 }

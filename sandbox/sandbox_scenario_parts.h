@@ -15,6 +15,9 @@
 /* "20/s" or ["20/s", "600/min"] into struct sandbox_rates. */
 enum result sandbox_read_rates(const json_t *value, const char *path, void *field,
                                struct fault *fault) MUST_CHECK;
+/* An array of fault words; keeps the JSON value. */
+enum result sandbox_check_fault_list(const json_t *value, const char *path, void *field,
+                                     struct fault *fault) MUST_CHECK;
 /* {"API": {"ENDPOINT": {"FAULT": share, "next": [...]}}} into the table of plans. */
 enum result sandbox_read_faults(const json_t *value, const char *path, void *field,
                                 struct fault *fault) MUST_CHECK;
