@@ -88,9 +88,35 @@ static void open_job_recovered(void *context, const struct recovered_job *job, u
         engine_fail(engine, &fault);
 }
 
+struct removals {
+    struct scheduler *scheduler; /* NULL: it has not been told of any consent yet */
+    uint32_t count;
+};
+
 static void note_removed(void *context, uint32_t consent)
 {
-    scheduler_consent_remove(context, consent);
+    struct removals *removals = context;
+
+    removals->count++;
+    if (removals->scheduler != NULL)
+        scheduler_consent_remove(removals->scheduler, consent);
+}
+
+/* At a start nothing is running that could keep the last good set, and a person has just started
+ * us with these sources: they are taken, but nobody shall learn of a lost half from a customer. */
+static void warn_of_loss(struct engine *engine, const struct config *config, uint32_t removed,
+                         uint32_t left, struct utc_time at)
+{
+    if (removed == 0 || (uint64_t)removed * 100 <=
+                            ((uint64_t)removed + left) * (uint64_t)config->max_shrink_percent)
+        return;
+    log_begin(engine->log, at, LOG_WARNING, "population_shrank");
+    log_integer(engine->log, "removed", removed);
+    log_integer(engine->log, "consents", left);
+    log_text(engine->log, "error",
+             "more consents than max_shrink allows are gone since the last start: look at the "
+             "consent sources; they come back with their history when their rows do");
+    log_end(engine->log);
 }
 
 enum result engine_adopt_consents(struct engine *engine, struct config *config,
@@ -99,11 +125,13 @@ enum result engine_adopt_consents(struct engine *engine, struct config *config,
 {
     const uint32_t *numbers;
     uint32_t number_max;
+    struct removals removals = {is_first ? NULL : engine->scheduler, 0};
 
     if (state_store_sync_consents(engine->store, config, consents, now.utc, &numbers, &number_max,
-                                  is_first ? NULL : note_removed, engine->scheduler,
-                                  fault) != RESULT_OK)
+                                  note_removed, &removals, fault) != RESULT_OK)
         return RESULT_FAULT;
+    if (is_first)
+        warn_of_loss(engine, config, removals.count, consent_table_count(consents), now.utc);
     if (population_adopt(&engine->population, consents, numbers, number_max, fault) != RESULT_OK)
         return RESULT_FAULT;
     describe_settings(config, consents, &engine->settings);

@@ -229,7 +229,8 @@ def night_rules():
         "job_duration_ms": {"min": 500, "max": 4000},
         "shares": {"revoked": 0.01, "partial": 0.02, "job_failed": 0.01, "bank_limit": 0.01, "suspended": 0.005},
         "faults": {"http_500": 0.005, "http_429": 0.002, "drop_after": 0.001, "invalid_json": 0.001, "slow": 0.01},
-        "limits": {"finqware": limits, "bud": limits, "banks": {"default": bank}},
+        "limits": {"finqware": limits, "bud": limits},
+        "banks": {"default": bank},
     }
     try:
         rows = nights.population(count, banks=40)
@@ -257,8 +258,12 @@ def night_rules():
             for rule, broken in stats["rule_breaks"]["by_rule"].items():
                 if broken:
                     say("  " + rule, broken, "", json.dumps(stats["rule_breaks"]["examples"].get(rule, [])[:2]))
+            peaks = {}
             for peak in stats["peaks"]:
-                say("peak " + json.dumps({k: v for k, v in peak.items() if k != "peak"})[:70], peak.get("peak", "?"))
+                name = f"{peak['account']} {'account' if peak['bank'] is None else 'worst bank'} {peak['limit']}"
+                peaks[name] = max(peaks.get(name, (0, 0)), (peak["peak"], peak["allowed"]))
+            for name, (peak, allowed) in peaks.items():
+                say(f"peak in any window, {name}", peak, "", f"allowed {allowed}")
             nights.check_story(site)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
