@@ -79,7 +79,8 @@ static void print_totals(const struct report_data *data)
         int64_t width = data->due > 0 ? (count * BAR_WIDTH + data->due / 2) / data->due : 0;
 
         percent_text(count, data->due, share);
-        printf("  %-18s %11s %8s  ", outcome_text(outcome), text_table_count(count, number), share);
+        printf("  %-18s %11s %8s%s", outcome_text(outcome), text_table_count(count, number), share,
+               width > 0 ? "  " : "");
         for (int64_t i = 0; i < width && i < BAR_WIDTH; i++)
             putchar('#');
         putchar('\n');
@@ -135,8 +136,7 @@ static void print_institutions(const struct report_data *data)
     (void)text_table_finish(&table);
     text_table_deinit(&table);
     if (data->institution_count > shown)
-        printf("  and %u more, with fewer failures (--format json has all)\n",
-               data->institution_count - shown);
+        printf("  and %u more (--format json has all)\n", data->institution_count - shown);
 }
 
 static void print_group(const struct report_group *group, const char *name)

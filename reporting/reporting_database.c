@@ -325,7 +325,7 @@ enum result reporting_database_begin(struct reporting_database *database, struct
     REQUIRE(sqlite3_get_autocommit(database->db));
     database->loaded = loaded;
     (void)utc_text(loaded, database->loaded_text);
-    database->last_institution[0] = '\0';
+    memset(database->institutions, 0, sizeof database->institutions);
     return reporting_database_execute(database, "BEGIN IMMEDIATE", "begin to write", fault);
 }
 

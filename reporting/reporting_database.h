@@ -22,6 +22,7 @@
 
 #define REPORTING_APPLICATION_ID 0x72667372 /* "rfsr" */
 #define REPORTING_SCHEMA_VERSION 1
+#define REPORTING_KNOWN_INSTITUTIONS 1024
 
 enum reporting_statement {
     REPORTING_PUT_REFRESH,
@@ -57,7 +58,7 @@ struct reporting_database {
     struct fault zone_fault; /* the first zone that could not be read; text "" when none */
     struct utc_time loaded;  /* of the transaction that is open */
     char loaded_text[UTC_TEXT_SIZE];
-    char last_institution[512];     /* provider, NUL, institution: written in this transaction */
+    uint64_t institutions[REPORTING_KNOWN_INSTITUTIONS]; /* hashes: in this transaction */
     const atomic_bool *is_stopping; /* ends waiting for a lock early; may be NULL */
 };
 

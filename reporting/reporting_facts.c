@@ -2,9 +2,9 @@
  * reporting_facts.c - see reporting_facts.h. */
 #include "reporting/reporting_facts.h"
 
-#include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "reporting/reporting_row.h"
 
 static void put_reason(struct reporting_row *row, enum reason reason)
@@ -49,26 +49,23 @@ static enum result put_day(struct reporting_row *row, const char *timezone, stru
 {
     const struct zone *zone = zone_of(row->database, timezone);
     struct civil_time local;
-    char text[32];
 
     if (zone == NULL)
         return fault_set(fault, FAULT_TEMPORARY, "out of memory");
     local = zone_utc_to_local(zone, slot);
-    (void)snprintf(text, sizeof text, "%04d-%02d-%02d", (int)local.year, (int)local.month,
-                   (int)local.day);
-    reporting_row_copy(row, text);
+    reporting_row_date(row, &local);
     return RESULT_OK;
 }
 
 static enum result put_institution(struct reporting_database *database, const char *provider,
                                    const char *institution, struct fault *fault)
 {
+    uint64_t hash =
+        hash_bytes(institution, strlen(institution), hash_bytes(provider, strlen(provider), 1));
+    uint64_t *known = &database->institutions[hash % REPORTING_KNOWN_INSTITUTIONS];
     struct reporting_row row;
-    size_t provider_size = strlen(provider) + 1;
-    size_t size = provider_size + strlen(institution) + 1;
-    char *last = database->last_institution;
 
-    if (strcmp(last, provider) == 0 && strcmp(last + provider_size, institution) == 0)
+    if (*known == hash)
         return RESULT_OK;
     if (reporting_row_begin(database, REPORTING_PUT_INSTITUTION, &row, fault) != RESULT_OK)
         return RESULT_FAULT;
@@ -76,11 +73,7 @@ static enum result put_institution(struct reporting_database *database, const ch
     reporting_row_text(&row, institution);
     if (reporting_row_write(&row, fault) != RESULT_OK)
         return RESULT_FAULT;
-    last[0] = '\0';
-    if (size <= sizeof database->last_institution) {
-        memcpy(last, provider, provider_size);
-        memcpy(last + provider_size, institution, size - provider_size);
-    }
+    *known = hash;
     return RESULT_OK;
 }
 

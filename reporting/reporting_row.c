@@ -2,6 +2,8 @@
  * reporting_row.c - see reporting_row.h. */
 #include "reporting/reporting_row.h"
 
+#include <stdio.h>
+
 #define COLUMNS_MAX 26
 
 /* Key columns first, then the others; loaded_at and loaded_ms come by themselves. */
@@ -88,6 +90,7 @@ enum result reporting_row_begin(struct reporting_database *database, enum report
 {
     row->database = database;
     row->index = 0;
+    row->copy_count = 0;
     row->statement = reporting_database_statement(database, which, fault);
     return row->statement == NULL ? RESULT_FAULT : RESULT_OK;
 }
@@ -99,9 +102,11 @@ void reporting_row_text(struct reporting_row *row, const char *text)
     (void)sqlite3_bind_text(row->statement, ++row->index, text, -1, SQLITE_STATIC);
 }
 
-void reporting_row_copy(struct reporting_row *row, const char *text)
+/* Room for a text that lives as long as the row. */
+static char *copy_room(struct reporting_row *row)
 {
-    (void)sqlite3_bind_text(row->statement, ++row->index, text, -1, SQLITE_TRANSIENT);
+    REQUIRE(row->copy_count < REPORTING_ROW_COPIES);
+    return row->copies[row->copy_count++];
 }
 
 void reporting_row_integer(struct reporting_row *row, int64_t value)
@@ -119,12 +124,19 @@ static bool is_instant(struct utc_time at)
     return at.ms != UTC_NONE.ms && at.ms != UTC_NEVER.ms;
 }
 
+void reporting_row_date(struct reporting_row *row, const struct civil_time *date)
+{
+    char *text = copy_room(row);
+
+    (void)snprintf(text, UTC_TEXT_SIZE, "%04d-%02d-%02d", (int)date->year % 10000,
+                   (int)date->month % 100, (int)date->day % 100);
+    reporting_row_text(row, text);
+}
+
 void reporting_row_instant(struct reporting_row *row, struct utc_time at)
 {
-    char text[UTC_TEXT_SIZE];
-
     if (is_instant(at)) {
-        reporting_row_copy(row, utc_text(at, text));
+        reporting_row_text(row, utc_text(at, copy_room(row)));
         reporting_row_integer(row, at.ms);
     } else {
         reporting_row_null(row);

@@ -38,9 +38,8 @@ CREATE TABLE fact_refresh (
     provider     TEXT NOT NULL,
     institution  TEXT NOT NULL,    -- '-': none given
     day          TEXT NOT NULL     -- local date of the slot, in the schedule's time zone
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX fact_refresh_by_run ON fact_refresh (run_id);
-CREATE INDEX fact_refresh_by_end ON fact_refresh (finished_ms);
 -- Everything that a row of daily_institution is made from.
 CREATE INDEX fact_refresh_by_day
     ON fact_refresh (day, provider, institution, duration_ms, outcome);
@@ -84,7 +83,7 @@ CREATE TABLE dim_consent (
     removed_ms  INTEGER,
     loaded_at   TEXT NOT NULL,
     loaded_ms   INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE dim_institution (
     provider    TEXT NOT NULL,
