@@ -65,7 +65,7 @@ static enum result give_job(struct reader *reader, sqlite3_stmt *row, int64_t se
         .trigger = (enum trigger)sqlite3_column_int(row, 7),
         .slot = {sqlite3_column_int64(row, 8)},
         .due = {sqlite3_column_int64(row, 9)},
-        .started = state_column_time(row, 10, (struct utc_time){sqlite3_column_int64(row, 9)}),
+        .started = state_column_time(row, 10, UTC_NONE),
         .finished = {sqlite3_column_int64(row, 11)},
         .attempts = (uint32_t)sqlite3_column_int64(row, 12),
         .outcome = (enum outcome)sqlite3_column_int(row, 13),

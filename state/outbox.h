@@ -34,7 +34,7 @@ struct fact_job {
     enum trigger trigger;
     struct utc_time slot; /* of the run; `due` for a manual job */
     struct utc_time due;
-    struct utc_time started; /* sending time of the first attempt */
+    struct utc_time started; /* sending time of the first attempt; UTC_NONE: nothing ever left */
     struct utc_time finished;
     uint32_t attempts;
     enum outcome outcome;

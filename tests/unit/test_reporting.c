@@ -149,6 +149,33 @@ static void test_a_night_becomes_rows(void **state)
     reporting_fixture_deinit(&fixture);
 }
 
+/* Refused before the socket: the job has no start, not one made up. */
+static void test_a_job_that_never_left_has_no_start(void **state)
+{
+    struct reporting_fixture fixture;
+    struct fixture *records;
+    uint32_t consent_no;
+
+    (void)state;
+    reporting_fixture_init(&fixture, CONSENTS);
+    records = &fixture.state;
+    consent_no = number(&fixture, "finq/c1");
+    fixture_job_open(records, SLOT, 1, consent_no, 0);
+    fixture_attempt(records, SLOT, 1, consent_no, 1);
+    fixture_answer(records, SLOT, 1, consent_no, 1, CLASS_TRANSPORT, false, NULL);
+    records->records[records->record_count - 1].as.answer.sent = UTC_NONE;
+    fixture_job_close(records, after_s(5), 1, consent_no, 0, OUTCOME_FAILED, REASON_TRANSPORT);
+    fixture_commit(records);
+    reporting_fixture_deliver(&fixture, true);
+    assert_string_equal(
+        reporting_fixture_text(fixture.database,
+                               "SELECT (started_at IS NULL) || (started_ms IS NULL) ||"
+                               " (wait_ms IS NULL) || (duration_ms IS NULL) || attempts"
+                               " FROM fact_refresh"),
+        "11111");
+    reporting_fixture_deinit(&fixture);
+}
+
 static void test_delivering_twice_changes_nothing(void **state)
 {
     struct reporting_fixture fixture;
@@ -696,6 +723,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_night_becomes_rows),
+        cmocka_unit_test(test_a_job_that_never_left_has_no_start),
         cmocka_unit_test(test_delivering_twice_changes_nothing),
         cmocka_unit_test(test_a_changed_fact_moves_its_day),
         cmocka_unit_test(test_a_database_that_lost_its_file_is_filled_again),
