@@ -278,9 +278,10 @@ void api_parse_answer(struct api_parse *parse, const struct yaml_node *node, enu
         const char *required;
         const char *required_too;
     } shapes[API_REQUEST_COUNT] = {
-        [REQUEST_INITIATE] = {"job|poll_hint|job_started|expires|next_allowed|echo|children|code|"
-                              "message|error_id|request_id",
-                              "job", NULL},
+        [REQUEST_INITIATE] =
+            {"job|job_type|poll_hint|job_started|expires|next_allowed|echo|children|code|"
+             "message|error_id|request_id",
+             "job", NULL},
         [REQUEST_POLL] = {"status|result|flags|poll_hint|job_started|expires|next_allowed|echo|"
                           "children|code|message|error_id|request_id",
                           "status", NULL},
@@ -304,6 +305,8 @@ void api_parse_answer(struct api_parse *parse, const struct yaml_node *node, enu
     if ((field = yaml_get(node, "request_id")) != NULL)
         parse_request_id(parse, field, out);
     parse_flags(parse, yaml_get(node, "flags"), out->flags);
+    if ((field = yaml_get(node, "job_type")) != NULL)
+        out->job_may_be_integer = api_parse_word(parse, field, "job_type", "text|integer") == 1;
     if ((field = yaml_get(node, "poll_hint")) != NULL)
         parse_poll_hint(parse, field, out);
     if ((field = yaml_get(node, "echo")) != NULL)

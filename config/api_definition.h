@@ -132,7 +132,8 @@ struct api_word {
 };
 
 struct api_answer {
-    struct api_source job; /* the provider's job id; initiate: required */
+    struct api_source job;   /* the provider's job id; initiate: required */
+    bool job_may_be_integer; /* job_type: integer; else an id of the wrong type is no id */
     struct api_source status;
     struct api_source result;
     struct api_source code;

@@ -14,9 +14,12 @@ static void judge_initiate_answer(struct reading *reading)
     struct answer_texts *texts = reading->texts;
     enum json_text told = json_read_text(reading->root, &reading->request->answer.job,
                                          texts->provider_job_id, sizeof texts->provider_job_id);
+    bool is_wrong_type =
+        !reading->request->answer.job_may_be_integer &&
+        json_is_integer(json_read_source(reading->root, &reading->request->answer.job));
     struct verdict verdict;
 
-    if (told == JSON_TEXT_GOOD && reading_is_fit_id(texts->provider_job_id)) {
+    if (told == JSON_TEXT_GOOD && !is_wrong_type && reading_is_fit_id(texts->provider_job_id)) {
         uint64_t hash = hash_bytes(texts->provider_job_id, strlen(texts->provider_job_id), 0);
 
         reading->answer->reference_hash = hash == 0 ? 1 : hash;

@@ -212,8 +212,11 @@ static const struct {
      "24:16: an accepted HTTP code is 200 to 299, or 404 to 428 where such an answer still names a "
      "job; found \"accepted\"\n"},
     {25, "    answer: {job: /id, status: /s}",
-     "25:24: unknown key \"status\" in answer; allowed: job, poll_hint, job_started, expires, "
+     "25:24: unknown key \"status\" in answer; allowed: job, job_type, poll_hint, job_started, "
+     "expires, "
      "next_allowed, echo, children, code, message, error_id, request_id\n"},
+    {25, "    answer: {job: /id, job_type: float}",
+     "25:34: job_type is \"float\"; allowed: text, integer\n"},
     {25, "    answer: {poll_hint: {at: /wait, unit: min}}",
      "25:13: answer has no \"job\"; it is required\n"
      "25:43: unit is \"min\"; allowed: ms, s\n"},

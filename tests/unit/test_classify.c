@@ -855,8 +855,8 @@ static void test_job_ids(void **state)
     assert_class(CLASS_BAD_ANSWER, REASON_BAD_ANSWER, "256 bytes are refused, not cut");
     assert_string_equal(texts.provider_job_id, "");
     classify(&finqware, REQUEST_INITIATE, 200, "{\"job_id\":9007199254740993}");
-    assert_class(CLASS_ACCEPTED, REASON_NONE, "a number");
-    assert_string_equal(texts.provider_job_id, "9007199254740993");
+    assert_class(CLASS_BAD_ANSWER, REASON_BAD_ANSWER, "a number where ids are texts");
+    assert_string_equal(texts.provider_job_id, "");
     classify(&finqware, REQUEST_INITIATE, 200, "{\"job_id\":\"a\\r\\nb\"}");
     assert_class(CLASS_BAD_ANSWER, REASON_BAD_ANSWER, "control bytes");
     classify(&finqware, REQUEST_INITIATE, 200, "{\"code\":\"cooldown_failed\"}");
