@@ -25,8 +25,11 @@
 #include "scheduler/scheduler.h"
 
 #define NONE_INDEX UINT32_MAX
-#define QUEUE_LEVELS (2 * (PRIORITY_MAX + 1) + 1) /* catch-up 0..9, normal 10..19, manual */
-#define QUEUE_LEVEL_MANUAL (QUEUE_LEVELS - 1)
+/* Catch-up 0..9, normal 10..19, manual, and above all what is sent again because it was in doubt.
+ */
+#define QUEUE_LEVELS (2 * (PRIORITY_MAX + 1) + 2)
+#define QUEUE_LEVEL_MANUAL (QUEUE_LEVELS - 2)
+#define QUEUE_LEVEL_REPEAT (QUEUE_LEVELS - 1)
 #define WORK_JOB_BIT UINT32_C(0x80000000) /* a work reference names a job, else a slot */
 
 /* A slot that fired no longer ago than this is on time; later it is a misfire. */

@@ -9,10 +9,10 @@
 #include "scheduler/work.h"
 
 struct obstacle dispatch_institution_obstacle(const struct scheduler *scheduler,
-                                              struct institution *institution)
+                                              struct institution *institution, bool is_repeat)
 {
     struct limit_node *node = &institution->node;
-    struct obstacle obstacle = limit_node_job_obstacle(node, scheduler->now);
+    struct obstacle obstacle = limit_node_job_obstacle(node, scheduler->now, is_repeat);
 
     if (obstacle.reason == REASON_NONE)
         obstacle = limit_node_pushback_obstacle(node, scheduler->now.mono);
@@ -71,7 +71,7 @@ static bool try_initiation(struct scheduler *scheduler, struct provider *provide
     if (turn == NONE_INDEX)
         return false;
     institution = &scheduler->institutions[turn];
-    obstacle = dispatch_institution_obstacle(scheduler, institution);
+    obstacle = dispatch_institution_obstacle(scheduler, institution, level == QUEUE_LEVEL_REPEAT);
     if (obstacle.reason != REASON_NONE) {
         work_block(scheduler, turn, &obstacle);
         return true;
@@ -126,7 +126,9 @@ static void dispatch_provider(struct scheduler *scheduler, struct provider *prov
             return;
         }
         if (wants_initiation) {
-            obstacle = provider_gate_job_obstacle(scheduler, provider);
+            bool has_repeat = (provider->levels >> QUEUE_LEVEL_REPEAT & 1u) != 0;
+
+            obstacle = provider_gate_job_obstacle(scheduler, provider, has_repeat);
             if (obstacle.reason != REASON_NONE) {
                 note_obstacle(scheduler, provider, &obstacle);
                 may_initiate = false;

@@ -15,8 +15,9 @@
 
 /* Let time open institutions, then send whatever may go. */
 void dispatch_all(struct scheduler *scheduler);
-/* What stands in the way of an initiation at the institution's own node. */
+/* What stands in the way of an initiation (or of sending one again that is in doubt) at the
+ * institution's own node. */
 struct obstacle dispatch_institution_obstacle(const struct scheduler *scheduler,
-                                              struct institution *institution);
+                                              struct institution *institution, bool is_repeat);
 
 #endif

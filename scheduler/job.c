@@ -249,6 +249,12 @@ void job_queue_call(struct scheduler *scheduler, uint32_t index, enum request_ki
     heap_set(&scheduler->jobs_mono, index, job->give_up_at.us);
 }
 
+/* What is sent again goes first: it may be running at the provider, and its place is taken. */
+static uint32_t job_level(const struct job *job)
+{
+    return job->wants_repeat ? QUEUE_LEVEL_REPEAT : job->level;
+}
+
 static bool job_waits_for_call(const struct job *job)
 {
     return job->state == JOB_RUNNING || job->state == JOB_LOOKING_UP;
@@ -266,7 +272,7 @@ void job_unqueue(struct scheduler *scheduler, uint32_t index)
         work_queue_unlink(scheduler, &provider->calls, index | WORK_JOB_BIT);
         provider->calls_waiting--;
     } else {
-        work_unlink(scheduler, job->institution, job->level, index | WORK_JOB_BIT);
+        work_unlink(scheduler, job->institution, job_level(job), index | WORK_JOB_BIT);
     }
 }
 
@@ -334,7 +340,7 @@ void job_consider(struct scheduler *scheduler, uint32_t index)
     if (job->is_queued || !job_judge(scheduler, index))
         return;
     job->is_queued = true;
-    work_push(scheduler, job->institution, job->level, index | WORK_JOB_BIT);
+    work_push(scheduler, job->institution, job_level(job), index | WORK_JOB_BIT);
     heap_set(&scheduler->jobs_utc, index, job_deadline(scheduler, job).ms);
 }
 

@@ -97,14 +97,15 @@ void limit_node_forget_windows(struct limit_node *node)
     node->window_until = UTC_NONE;
 }
 
-struct obstacle limit_node_job_obstacle(struct limit_node *node, struct time_now now)
+struct obstacle limit_node_job_obstacle(struct limit_node *node, struct time_now now,
+                                        bool is_repeat)
 {
     struct obstacle obstacle;
 
     if (node->paused_until.ms > now.utc.ms)
         return (struct obstacle){REASON_PAUSED, node->paused_until, MONO_NEVER};
     obstacle = limit_node_window_obstacle(node, now.utc);
-    if (obstacle.reason == REASON_NONE && node->jobs_max > 0 &&
+    if (obstacle.reason == REASON_NONE && !is_repeat && node->jobs_max > 0 &&
         node->jobs_running >= node->jobs_max)
         obstacle = (struct obstacle){REASON_CONCURRENCY, UTC_NEVER, MONO_NEVER};
     return obstacle;

@@ -15,8 +15,10 @@ void limit_node_clear(struct limit_node *node);
 
 /* Rates and in-flight requests: may one more request go? */
 struct obstacle limit_node_request_obstacle(const struct limit_node *node, struct time_now now);
-/* Running jobs, daily windows, pause: may one more initiation go? (beside the above) */
-struct obstacle limit_node_job_obstacle(struct limit_node *node, struct time_now now);
+/* Running jobs, daily windows, pause: may one more initiation go? (beside the above) A repeat has
+ * its place among the running jobs already. */
+struct obstacle limit_node_job_obstacle(struct limit_node *node, struct time_now now,
+                                        bool is_repeat);
 /* Daily windows alone; the answer is kept until it can change. */
 struct obstacle limit_node_window_obstacle(struct limit_node *node, struct utc_time now);
 /* Forget that answer: the windows changed. */

@@ -45,13 +45,13 @@ struct obstacle provider_gate_obstacle(const struct scheduler *scheduler,
 }
 
 struct obstacle provider_gate_job_obstacle(const struct scheduler *scheduler,
-                                           struct provider *provider)
+                                           struct provider *provider, bool is_repeat)
 {
     if (scheduler->paused_until.ms > scheduler->now.utc.ms)
         return (struct obstacle){REASON_PAUSED, scheduler->paused_until, MONO_NEVER};
     if (!provider->is_configured)
         return (struct obstacle){REASON_REMOVED, UTC_NEVER, MONO_NEVER};
-    return limit_node_job_obstacle(&provider->node, scheduler->now);
+    return limit_node_job_obstacle(&provider->node, scheduler->now, is_repeat);
 }
 
 void provider_gate_count_call(struct scheduler *scheduler, struct provider *provider)

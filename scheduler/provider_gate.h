@@ -22,7 +22,7 @@ struct obstacle provider_gate_obstacle(const struct scheduler *scheduler,
                                        const struct provider *provider);
 /* Beside that, what stands in the way of an initiation. */
 struct obstacle provider_gate_job_obstacle(const struct scheduler *scheduler,
-                                           struct provider *provider);
+                                           struct provider *provider, bool is_repeat);
 
 /* Ask for a token if the provider needs one soon and may be asked. */
 void provider_gate_want_token(struct scheduler *scheduler, struct provider *provider);

@@ -287,9 +287,9 @@ static enum reason slot_waits_for(struct scheduler *scheduler, uint32_t index)
         return REASON_PAUSED;
     reason = consent_obstacle(scheduler, slot->consent, now, false).reason;
     if (reason == REASON_NONE)
-        reason = provider_gate_job_obstacle(scheduler, provider).reason;
+        reason = provider_gate_job_obstacle(scheduler, provider, false).reason;
     if (reason == REASON_NONE)
-        reason = limit_node_job_obstacle(&institution->node, scheduler->now).reason;
+        reason = limit_node_job_obstacle(&institution->node, scheduler->now, false).reason;
     if (reason == REASON_NONE)
         reason = provider_gate_obstacle(scheduler, provider).reason;
     if (reason == REASON_NONE)

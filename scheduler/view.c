@@ -90,7 +90,7 @@ void scheduler_provider_view(const struct scheduler *scheduler, struct time_now 
         .waiting = provider.work_waiting + provider.calls_waiting,
         .blocked_until = UTC_NONE,
     };
-    obstacle = provider_gate_job_obstacle(&copy, &provider);
+    obstacle = provider_gate_job_obstacle(&copy, &provider, false);
     view_obstacle(&copy, &obstacle, view);
     obstacle = provider_gate_obstacle(&copy, &provider);
     view_obstacle(&copy, &obstacle, view);
@@ -112,7 +112,7 @@ void scheduler_institution_view(const struct scheduler *scheduler, struct time_n
         .waiting = institution.waiting,
         .blocked_until = UTC_NONE,
     };
-    obstacle = dispatch_institution_obstacle(&copy, &institution);
+    obstacle = dispatch_institution_obstacle(&copy, &institution, false);
     view_obstacle(&copy, &obstacle, view);
 }
 

@@ -93,6 +93,9 @@ void work_push(struct scheduler *scheduler, uint32_t institution, uint32_t level
     node->levels |= 1u << level;
     node->waiting++;
     scheduler->providers[node->provider].work_waiting++;
+    /* Other work may be blocked by running jobs, a repeat is not. */
+    if (level == QUEUE_LEVEL_REPEAT)
+        work_unblock(scheduler, institution);
     if (!node->is_blocked)
         ring_join(scheduler, institution, level);
 }
