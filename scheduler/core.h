@@ -44,6 +44,9 @@
 #define LONG_SPAN_MS MS_PER_MINUTE
 /* Slots looked at in one step before it says "call again". */
 #define SLOTS_PER_STEP 16384
+#define SLOTS_SWEPT_PER_STEP 65536
+/* Timers of jobs that one step serves. */
+#define TIMERS_PER_STEP 16384
 /* Records that any single decision may need; loops stop when fewer are free. */
 #define DECISION_RECORDS_MAX 12
 

@@ -320,9 +320,14 @@ static void sweep_slot(struct scheduler *scheduler, struct run *run, uint32_t in
 
 static void run_sweep(struct scheduler *scheduler, struct run *run)
 {
-    while (run->sweep != SWEEP_NONE && run->sweep_cursor < run->count) {
+    for (uint32_t looked = 0; run->sweep != SWEEP_NONE && run->sweep_cursor < run->count;
+         looked++) {
         if (!core_has_room(scheduler))
             return;
+        if (looked >= SLOTS_SWEPT_PER_STEP) {
+            scheduler->wants_step = true;
+            return;
+        }
         sweep_slot(scheduler, run, run->first + run->sweep_cursor);
         run->sweep_cursor++;
     }

@@ -207,21 +207,32 @@ static void advance_parked(struct scheduler *scheduler)
     }
 }
 
+/* The first timer of the heap that is due, taken out; NONE_INDEX. */
+static uint32_t take_due_job(struct scheduler *scheduler, struct heap *heap, int64_t now)
+{
+    uint32_t job;
+
+    if (heap_first_key(heap) > now || !core_has_room(scheduler))
+        return NONE_INDEX;
+    job = heap_first_id(heap);
+    heap_remove(heap, job);
+    return job;
+}
+
 static void advance_jobs(struct scheduler *scheduler)
 {
-    while (heap_first_key(&scheduler->jobs_utc) <= scheduler->now.utc.ms &&
-           core_has_room(scheduler)) {
-        uint32_t job = heap_first_id(&scheduler->jobs_utc);
+    for (uint32_t served = 0;; served++) {
+        uint32_t job = take_due_job(scheduler, &scheduler->jobs_utc, scheduler->now.utc.ms);
 
-        heap_remove(&scheduler->jobs_utc, job);
+        if (job == NONE_INDEX)
+            job = take_due_job(scheduler, &scheduler->jobs_mono, scheduler->now.mono.us);
+        if (job == NONE_INDEX)
+            return;
         job_on_time(scheduler, job);
-    }
-    while (heap_first_key(&scheduler->jobs_mono) <= scheduler->now.mono.us &&
-           core_has_room(scheduler)) {
-        uint32_t job = heap_first_id(&scheduler->jobs_mono);
-
-        heap_remove(&scheduler->jobs_mono, job);
-        job_on_time(scheduler, job);
+        if (served >= TIMERS_PER_STEP) {
+            scheduler->wants_step = true;
+            return;
+        }
     }
 }
 

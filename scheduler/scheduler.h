@@ -26,7 +26,9 @@ void scheduler_destroy(struct scheduler *scheduler);
  * matched with the old ones by name, so windows, waits, tokens, paces and open runs survive. A
  * provider or institution that is gone keeps a node until its last job is closed. A schedule whose
  * revision changed starts from `now`; one that is gone ends its runs: their unsent slots are
- * skipped as `removed` by the next step. `restart_accounting` is false at first start. */
+ * skipped as `removed` by the next step. Every consent has to be put again before the next step:
+ * one that is not is in no schedule any more. A rate that is new remembers what the node's longest
+ * old one did. After a fault (out of memory) only scheduler_destroy is legal. */
 MUST_CHECK enum result scheduler_configure(struct scheduler *scheduler, struct time_now now,
                                            const struct scheduler_settings *settings,
                                            struct fault *fault);

@@ -182,6 +182,8 @@ static void judge_rates(const struct fixture *f, const struct limit_settings *li
                 break;
             if (send->start != f->start && !survives)
                 break;
+            if (institution != UINT32_MAX && send->true_us < f->new_limits_us[institution])
+                break;
             inside += institution == UINT32_MAX ? send->provider == provider
                                                 : send->institution == institution;
         }

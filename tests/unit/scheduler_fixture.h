@@ -138,6 +138,7 @@ struct fixture {
     uint32_t run_max;
     struct fixture_send sends[FIXTURE_SENDS];
     uint32_t send_count;
+    int64_t new_limits_us[FIXTURE_INSTITUTIONS]; /* a new rate knows nothing of before */
     struct fixture_request requests[FIXTURE_REQUESTS];
     uint32_t requests_out;
     struct utc_time paused_all;

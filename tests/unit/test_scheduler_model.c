@@ -299,7 +299,9 @@ static void reload_something(struct night *night)
         consent->learned_expires = UTC_NEVER; /* a changed row starts afresh */
         break;
     default:
-        random_limits(night, &f->institutions[below(night, FIXTURE_INSTITUTIONS)].limits);
+        c = (uint32_t)below(night, FIXTURE_INSTITUTIONS);
+        random_limits(night, &f->institutions[c].limits);
+        f->new_limits_us[c] = f->true_us;
         fixture_reload(f);
         return;
     }
