@@ -10,6 +10,7 @@
 #include "reporting/reporting_daily.h"
 #include "reporting/reporting_delivery.h"
 #include "reporting/reporting_publish.h"
+#include "reporting/schema_sql.h"
 #include "state/state_lock.h"
 
 #define DAILY_ROWS 5000
@@ -46,6 +47,23 @@ static enum result check_pages(struct reporting_database *database, struct fault
     return result;
 }
 
+/* Tables that somebody dropped are made anew; a file whose tables are not ours any more is as good
+ * as damaged. */
+static enum result check_tables(struct reporting_database *database, struct fault *fault)
+{
+    if (reporting_database_execute(database, reporting_schema_sql, "create its tables", fault) !=
+        RESULT_OK)
+        goto fail;
+    for (int which = 0; which < REPORTING_STATEMENT_COUNT; which++)
+        if (reporting_database_statement(database, (enum reporting_statement)which, fault) == NULL)
+            goto fail;
+    return RESULT_OK;
+fail:
+    if (fault->code == FAULT_INTERNAL)
+        fault->code = FAULT_IO;
+    return RESULT_FAULT;
+}
+
 /* FAULT_IO: damaged. */
 static enum result open_checked(const char *path, struct reporting_database **out,
                                 struct fault *fault)
@@ -54,7 +72,7 @@ static enum result open_checked(const char *path, struct reporting_database **ou
 
     if (reporting_database_open(path, NULL, &database, fault) != RESULT_OK)
         return RESULT_FAULT;
-    if (check_pages(database, fault) != RESULT_OK) {
+    if (check_pages(database, fault) != RESULT_OK || check_tables(database, fault) != RESULT_OK) {
         reporting_database_close(database);
         return RESULT_FAULT;
     }

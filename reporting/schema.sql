@@ -10,10 +10,12 @@
 -- NULL. Rows are written by key from the outbox of the state database and never deleted when the
 -- state database forgets.
 --
+-- IF NOT EXISTS: `db rebuild-reporting` makes anew what somebody dropped.
+--
 -- For every finished run: (rows of fact_refresh) + (sum of fact_skip.count) = run_summary.due.
 
 -- One row per closed job.
-CREATE TABLE fact_refresh (
+CREATE TABLE IF NOT EXISTS fact_refresh (
     job_uid      TEXT NOT NULL PRIMARY KEY,
     run_id       TEXT,             -- NULL: asked for by a person, belongs to no run
     consent      TEXT NOT NULL,    -- PROVIDER/ID
@@ -39,14 +41,14 @@ CREATE TABLE fact_refresh (
     institution  TEXT NOT NULL,    -- '-': none given
     day          TEXT NOT NULL     -- local date of the slot, in the schedule's time zone
 ) STRICT;
-CREATE INDEX fact_refresh_by_run ON fact_refresh (run_id);
+CREATE INDEX IF NOT EXISTS fact_refresh_by_run ON fact_refresh (run_id);
 -- Everything that a row of daily_institution is made from.
-CREATE INDEX fact_refresh_by_day
+CREATE INDEX IF NOT EXISTS fact_refresh_by_day
     ON fact_refresh (day, provider, institution, duration_ms, outcome);
 
 -- One row per slot that had no job. A wholly missed run has one row: consent '*', provider and
 -- institution NULL, count = all its slots.
-CREATE TABLE fact_skip (
+CREATE TABLE IF NOT EXISTS fact_skip (
     run_id      TEXT NOT NULL,
     consent     TEXT NOT NULL,
     schedule    TEXT NOT NULL,
@@ -66,9 +68,9 @@ CREATE TABLE fact_skip (
     loaded_ms   INTEGER NOT NULL,
     PRIMARY KEY (run_id, consent)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX fact_skip_by_day ON fact_skip (day, provider, institution, count);
+CREATE INDEX IF NOT EXISTS fact_skip_by_day ON fact_skip (day, provider, institution, count);
 
-CREATE TABLE dim_consent (
+CREATE TABLE IF NOT EXISTS dim_consent (
     consent     TEXT NOT NULL PRIMARY KEY,
     provider    TEXT NOT NULL,
     consent_id  TEXT NOT NULL,
@@ -85,7 +87,7 @@ CREATE TABLE dim_consent (
     loaded_ms   INTEGER NOT NULL
 ) STRICT;
 
-CREATE TABLE dim_institution (
+CREATE TABLE IF NOT EXISTS dim_institution (
     provider    TEXT NOT NULL,
     institution TEXT NOT NULL,
     loaded_at   TEXT NOT NULL,
@@ -94,7 +96,7 @@ CREATE TABLE dim_institution (
 ) STRICT, WITHOUT ROWID;
 
 -- The manifest of each run; finished_at, reconciled and late are NULL while it is open.
-CREATE TABLE run_summary (
+CREATE TABLE IF NOT EXISTS run_summary (
     run_id             TEXT NOT NULL PRIMARY KEY,
     schedule           TEXT NOT NULL,
     slot_at            TEXT NOT NULL,
@@ -123,7 +125,7 @@ CREATE TABLE run_summary (
 
 -- Jobs and skips of a day (the schedule's local date of the slot). The durations are nearest-rank
 -- percentiles over fact_refresh.duration_ms. A wholly missed run is in no institution.
-CREATE TABLE daily_institution (
+CREATE TABLE IF NOT EXISTS daily_institution (
     day                TEXT NOT NULL,
     provider           TEXT NOT NULL,
     institution        TEXT NOT NULL,
@@ -142,13 +144,13 @@ CREATE TABLE daily_institution (
 ) STRICT, WITHOUT ROWID;
 
 -- How far the outbox of which state database has been taken in.
-CREATE TABLE delivery_position (
+CREATE TABLE IF NOT EXISTS delivery_position (
     instance TEXT NOT NULL PRIMARY KEY,
     sequence INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Rows of daily_institution that do not say yet what the facts say.
-CREATE TABLE delivery_touched (
+CREATE TABLE IF NOT EXISTS delivery_touched (
     day         TEXT NOT NULL,
     provider    TEXT NOT NULL,
     institution TEXT NOT NULL,
@@ -156,37 +158,37 @@ CREATE TABLE delivery_touched (
 ) STRICT, WITHOUT ROWID;
 
 -- Finished runs that are not published yet.
-CREATE TABLE delivery_run (
+CREATE TABLE IF NOT EXISTS delivery_run (
     run_id      TEXT NOT NULL PRIMARY KEY,
     is_exported INTEGER NOT NULL DEFAULT 0,
     is_in_snapshot INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
-CREATE TRIGGER fact_refresh_new AFTER INSERT ON fact_refresh BEGIN
+CREATE TRIGGER IF NOT EXISTS fact_refresh_new AFTER INSERT ON fact_refresh BEGIN
     INSERT INTO delivery_touched VALUES (NEW.day, NEW.provider, NEW.institution)
         ON CONFLICT DO NOTHING;
 END;
-CREATE TRIGGER fact_refresh_changed AFTER UPDATE ON fact_refresh BEGIN
+CREATE TRIGGER IF NOT EXISTS fact_refresh_changed AFTER UPDATE ON fact_refresh BEGIN
     INSERT INTO delivery_touched VALUES (OLD.day, OLD.provider, OLD.institution)
         ON CONFLICT DO NOTHING;
     INSERT INTO delivery_touched VALUES (NEW.day, NEW.provider, NEW.institution)
         ON CONFLICT DO NOTHING;
 END;
-CREATE TRIGGER fact_skip_new AFTER INSERT ON fact_skip WHEN NEW.provider IS NOT NULL BEGIN
+CREATE TRIGGER IF NOT EXISTS fact_skip_new AFTER INSERT ON fact_skip WHEN NEW.provider IS NOT NULL BEGIN
     INSERT INTO delivery_touched VALUES (NEW.day, NEW.provider, NEW.institution)
         ON CONFLICT DO NOTHING;
 END;
-CREATE TRIGGER fact_skip_changed AFTER UPDATE ON fact_skip WHEN NEW.provider IS NOT NULL BEGIN
+CREATE TRIGGER IF NOT EXISTS fact_skip_changed AFTER UPDATE ON fact_skip WHEN NEW.provider IS NOT NULL BEGIN
     INSERT INTO delivery_touched VALUES (OLD.day, OLD.provider, OLD.institution)
         ON CONFLICT DO NOTHING;
     INSERT INTO delivery_touched VALUES (NEW.day, NEW.provider, NEW.institution)
         ON CONFLICT DO NOTHING;
 END;
-CREATE TRIGGER run_summary_new AFTER INSERT ON run_summary
+CREATE TRIGGER IF NOT EXISTS run_summary_new AFTER INSERT ON run_summary
 WHEN NEW.finished_ms IS NOT NULL BEGIN
     INSERT INTO delivery_run (run_id) VALUES (NEW.run_id) ON CONFLICT DO NOTHING;
 END;
-CREATE TRIGGER run_summary_finished AFTER UPDATE ON run_summary
+CREATE TRIGGER IF NOT EXISTS run_summary_finished AFTER UPDATE ON run_summary
 WHEN OLD.finished_ms IS NULL AND NEW.finished_ms IS NOT NULL BEGIN
     INSERT INTO delivery_run (run_id) VALUES (NEW.run_id) ON CONFLICT DO NOTHING;
 END;
