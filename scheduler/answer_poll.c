@@ -55,9 +55,7 @@ static void poll_says_nothing(struct scheduler *scheduler, uint32_t index,
                answer->retry_after_ms > delay_ms ? answer->retry_after_ms : delay_ms);
 }
 
-/* The classes that say nothing about the job itself; REASON_NONE for the others. A "retry later"
- * with a cause on the provider's side is a failed request, unless the answer was about the job;
- * any other cause is the job's. */
+/* Why the poll failed where it says nothing about the job; REASON_NONE where it does. */
 static enum reason poll_trouble(const struct answer *answer)
 {
     switch (answer->class_) {
@@ -65,13 +63,11 @@ static enum reason poll_trouble(const struct answer *answer)
     case CLASS_TRANSPORT: return REASON_TRANSPORT;
     case CLASS_NONE:
     case CLASS_BAD_ANSWER: return REASON_BAD_ANSWER;
-    case CLASS_REJECTED: return REASON_REJECTED;
+    case CLASS_REJECTED: return answer->is_about_job ? REASON_NONE : REASON_REJECTED;
     case CLASS_RETRY_LATER:
-        return !answer->is_about_job &&
-                       (answer->reason == REASON_PROVIDER_ERROR ||
-                        answer->reason == REASON_TRANSPORT || answer->reason == REASON_BAD_ANSWER)
-                   ? answer->reason
-                   : REASON_NONE;
+        if (answer->is_about_job)
+            return REASON_NONE;
+        return answer->reason != REASON_NONE ? answer->reason : REASON_PROVIDER_ERROR;
     default: return REASON_NONE;
     }
 }
@@ -117,6 +113,10 @@ void answer_to_poll(struct scheduler *scheduler, uint32_t index, const struct an
     case CLASS_CONFIG_ERROR:
         job_close(scheduler, index, OUTCOME_FAILED,
                   answer->reason != REASON_NONE ? answer->reason : REASON_CONFIGURATION, evidence);
+        break;
+    case CLASS_REJECTED:
+        job_close(scheduler, index, OUTCOME_FAILED,
+                  answer->reason != REASON_NONE ? answer->reason : REASON_REJECTED, evidence);
         break;
     case CLASS_NOT_READY:
         job_close(scheduler, index, OUTCOME_FAILED, REASON_NOT_READY, evidence);

@@ -167,9 +167,11 @@ void provider_gate_token_ended(struct scheduler *scheduler, struct provider *pro
         if (!provider->is_stopped)
             provider->auth_streak = 0;
     } else {
+        bool was_stopped = provider->is_stopped;
+
         gate_stop(scheduler, provider, retry_after_ms);
-        if (old_is_valid) { /* nothing stops while the old one is good; only the next try waits */
-            provider->is_stopped = false;
+        if (old_is_valid) { /* nothing new stops while it is good; only the next try waits */
+            provider->is_stopped = was_stopped;
             provider->has_token = true;
         }
     }

@@ -43,6 +43,7 @@ static void reply_failed(struct fixture *f, uint32_t consent, enum answer_class 
     struct answer answer = fixture_answer(class_);
 
     answer.reason = reason;
+    answer.is_about_job = class_ == CLASS_RETRY_LATER && reason != REASON_PROVIDER_ERROR;
     fixture_deliver(f, out(f, consent), &answer);
 }
 

@@ -171,6 +171,7 @@ static struct answer random_answer(struct night *night, const struct fixture_req
         if (one_in(night, 20) && !night->is_calm)
             answer.reference_hash = 0;
     }
+    answer.is_about_job = one_in(night, 2);
     if (class_ == CLASS_RETRY_LATER)
         answer.reason = one_in(night, 2) ? REASON_JOB_FAILED : REASON_PROVIDER_ERROR;
     if (one_in(night, 4))
