@@ -54,10 +54,9 @@ static void job_variables(const struct engine *engine, const struct job_context 
     uint32_t index = engine_link_index(engine, job->link);
 
     provider_link_variables(job->link, now, variables);
-    /* After a reload, work in flight goes on with its old account but the newest token. */
+    /* After a reload, work in flight goes on with its old account but the newest credentials. */
     if (index != UINT32_MAX && engine->links[index] != job->link)
-        variables->values[API_VARIABLE_TOKEN] = (struct request_value){
-            engine->links[index]->token.bytes, engine->links[index]->token.length};
+        provider_link_newest_credentials(engine->links[index], job->link, variables);
     variables->values[API_VARIABLE_CONSENT_ID] = value_of(job->id);
     variables
         ->values[job->customer_is_own_id ? API_VARIABLE_CUSTOMER_OWN_ID : API_VARIABLE_CUSTOMER] =

@@ -138,3 +138,14 @@ void provider_link_variables(const struct provider_link *link, struct utc_time n
         variables->values[API_VARIABLE_SCOPE] =
             (struct request_value){link->settings->scope, strlen(link->settings->scope)};
 }
+
+void provider_link_newest_credentials(const struct provider_link *link,
+                                      const struct provider_link *old,
+                                      struct request_variables *variables)
+{
+    variables->values[API_VARIABLE_TOKEN] = value_of(&link->token);
+    if (strcmp(link->settings->base_url, old->settings->base_url) != 0)
+        return; /* another place: its secret is nothing for the old one */
+    variables->values[API_VARIABLE_CLIENT_ID] = value_of(&link->client_id);
+    variables->values[API_VARIABLE_CLIENT_SECRET] = value_of(&link->client_secret);
+}

@@ -50,4 +50,10 @@ void provider_link_set_token(struct provider_link *link, const struct text *toke
 void provider_link_variables(const struct provider_link *link, struct utc_time now,
                              struct request_variables *variables);
 
+/* Overlay what `link`, the account in force, has in place of `old`: the token, and id and secret
+ * where both are for the same place. */
+void provider_link_newest_credentials(const struct provider_link *link,
+                                      const struct provider_link *old,
+                                      struct request_variables *variables);
+
 #endif
