@@ -20,7 +20,7 @@ static const struct {
 } views[QUERY_VIEW_COUNT] = {
     [QUERY_CONSENTS] = {"v1_consents", "consent"},
     [QUERY_RUNS] = {"v1_runs", "started_ms DESC, run_id DESC"},
-    [QUERY_JOBS] = {"v1_jobs", "job_uid DESC"},
+    [QUERY_JOBS] = {"v1_jobs", "job_no DESC"},
     [QUERY_ATTEMPTS] = {"v1_attempts", "job_uid DESC, sent_ms DESC"},
     [QUERY_SKIPS] = {"v1_skips", "slot_ms DESC, consent"},
     [QUERY_LIMITS] = {"v1_limits", "provider, institution"},

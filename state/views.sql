@@ -258,7 +258,8 @@ SELECT n.instance || '-' || printf('%012x', j.job_no) AS job_uid,
            (SELECT word FROM word_reason WHERE code = j.wait_reason) END AS wait_reason,
        p.name AS provider,
        i.name AS institution,
-       s.name AS schedule
+       s.name AS schedule,
+       j.job_no
 FROM job AS j
 CROSS JOIN private_now AS n
 JOIN consent AS c ON c.consent_no = j.consent_no

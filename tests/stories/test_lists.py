@@ -21,7 +21,7 @@ def listed(night, *arguments):
 
 VIEWS = {
     "consents": ("v1_consents", "consent"),
-    "jobs": ("v1_jobs", "job_uid DESC"),
+    "jobs": ("v1_jobs", "job_no DESC"),
     "runs": ("v1_runs", "slot_ms DESC"),
 }
 
