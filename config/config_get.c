@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * config_get.c - values of the settled tree, by the rows of the option table. */
+#include <stdio.h>
 #include <string.h>
 
 #include "config/config_load.h"
@@ -51,6 +52,46 @@ struct secret_reference config_get_secret(const struct yaml_node *mapping, const
         reference.kind = SECRET_CREDENTIAL;
     reference.name = node->values[0]->text;
     return reference;
+}
+
+/* Was `key` left out by the person? Then its default gives way to `ms`; answers whether it did. */
+static bool default_yields(struct load *load, const struct yaml_node *mapping, const char *key,
+                           int64_t ms)
+{
+    char text[DURATION_TEXT_SIZE];
+
+    for (size_t i = 0; mapping != NULL && i < mapping->count; i++) {
+        struct yaml_node *value = mapping->values[i];
+
+        if (strcmp(mapping->keys[i]->text, key) == 0 && value->place.line == 0) {
+            duration_text(ms, text);
+            value->text = arena_copy(load->arena, text, strlen(text));
+            value->length = strlen(text);
+            return value->text != NULL;
+        }
+    }
+    return false;
+}
+
+void config_get_waits(struct load *load, const struct yaml_node *mapping, const char *path,
+                      const char *shown, int64_t *first_ms, int64_t *max_ms)
+{
+    char first_path[128];
+    char max_path[128];
+
+    (void)snprintf(first_path, sizeof first_path, "%s.first", path);
+    (void)snprintf(max_path, sizeof max_path, "%s.max", path);
+    *first_ms = config_get_number(mapping, first_path, MS_PER_MINUTE);
+    *max_ms = config_get_number(mapping, max_path, MS_PER_HOUR);
+    if (*first_ms <= *max_ms)
+        return;
+    if (default_yields(load, mapping, "first", *max_ms))
+        *first_ms = *max_ms;
+    else if (default_yields(load, mapping, "max", *first_ms))
+        *max_ms = *first_ms;
+    else
+        diagnostics_error(load->diagnostics, config_get_place(mapping, max_path),
+                          "%s: max is less than first", shown);
 }
 
 struct place config_get_place(const struct yaml_node *mapping, const char *path)

@@ -82,6 +82,10 @@ const struct yaml_node *config_get_node(const struct yaml_node *mapping, const c
 int64_t config_get_number(const struct yaml_node *mapping, const char *path, int64_t fallback);
 const char *config_get_text(const struct yaml_node *mapping, const char *path);
 struct secret_reference config_get_secret(const struct yaml_node *mapping, const char *path);
+/* The waits `first` and `max` of `mapping`, whose rows are below `path`. Where they contradict, the
+ * one that a person left out gives way; two written ones are an error about `shown`. */
+void config_get_waits(struct load *load, const struct yaml_node *mapping, const char *path,
+                      const char *shown, int64_t *first_ms, int64_t *max_ms);
 /* Where a value stands; where its mapping does when it was left out. */
 struct place config_get_place(const struct yaml_node *mapping, const char *path);
 /* Where the key of `path` stands in `mapping`, which must have it. */

@@ -257,15 +257,11 @@ static void make_completion(struct load *load, const struct config_provider *pro
 static void make_wait(struct load *load, const struct yaml_node *waits, const char *key,
                       int64_t *first_ms, int64_t *max_ms)
 {
-    const struct yaml_node *node = part(waits, key);
+    char shown[64];
 
     /* The three waits share their ranges, so the rows of one stand for all. */
-    *first_ms = config_get_number(node, "providers.*.waits.pushback.first", MS_PER_MINUTE);
-    *max_ms = config_get_number(node, "providers.*.waits.pushback.max", MS_PER_HOUR);
-    if (*first_ms > *max_ms)
-        diagnostics_error(load->diagnostics,
-                          config_get_place(node, "providers.*.waits.pushback.max"),
-                          "waits.%s: max is less than first", key);
+    (void)snprintf(shown, sizeof shown, "waits.%s", key);
+    config_get_waits(load, part(waits, key), "providers.*.waits.pushback", shown, first_ms, max_ms);
 }
 
 /* --- Institutions ---------------------------------------------------------------------------- */

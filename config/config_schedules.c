@@ -49,25 +49,6 @@ static uint64_t revision_of(const struct config_schedule *schedule, const struct
     return hash_bytes(policy, sizeof policy, hash);
 }
 
-/* Was `key` left out by the person? Then its default gives way to `ms`; answers whether it did. */
-static bool default_yields(struct load *load, const struct yaml_node *mapping, const char *key,
-                           int64_t ms)
-{
-    char text[DURATION_TEXT_SIZE];
-
-    for (size_t i = 0; mapping != NULL && i < mapping->count; i++) {
-        struct yaml_node *value = mapping->values[i];
-
-        if (strcmp(mapping->keys[i]->text, key) == 0 && value->place.line == 0) {
-            duration_text(ms, text);
-            value->text = arena_copy(load->arena, text, strlen(text));
-            value->length = strlen(text);
-            return value->text != NULL;
-        }
-    }
-    return false;
-}
-
 static void make_retry(struct load *load, struct retry_settings *retry,
                        const struct yaml_node *node)
 {
@@ -75,20 +56,8 @@ static void make_retry(struct load *load, struct retry_settings *retry,
     const struct yaml_node *backoff = under == NULL ? NULL : yaml_get(under, "backoff");
 
     retry->attempts_max = (uint32_t)config_get_number(under, "schedules.*.retry.attempts", 3);
-    retry->backoff_first_ms =
-        config_get_number(backoff, "schedules.*.retry.backoff.first", MS_PER_MINUTE);
-    retry->backoff_max_ms =
-        config_get_number(backoff, "schedules.*.retry.backoff.max", MS_PER_HOUR);
-    if (retry->backoff_first_ms > retry->backoff_max_ms &&
-        default_yields(load, backoff, "first", retry->backoff_max_ms))
-        retry->backoff_first_ms = retry->backoff_max_ms;
-    if (retry->backoff_first_ms > retry->backoff_max_ms &&
-        default_yields(load, backoff, "max", retry->backoff_first_ms))
-        retry->backoff_max_ms = retry->backoff_first_ms;
-    if (retry->backoff_first_ms > retry->backoff_max_ms)
-        diagnostics_error(load->diagnostics,
-                          config_get_place(backoff, "schedules.*.retry.backoff.max"),
-                          "retry.backoff: max is less than first");
+    config_get_waits(load, backoff, "schedules.*.retry.backoff", "retry.backoff",
+                     &retry->backoff_first_ms, &retry->backoff_max_ms);
 }
 
 static void make_schedule(struct load *load, uint32_t index, const struct yaml_node *key,

@@ -186,8 +186,8 @@ static void test_provider_options(void **state)
          "3:123: error: providers.p.consent.cooldown: a single value, or keys with values, is "
          "expected, a list was "
          "found"},
-        {PROVIDER(", waits: {pushback: {first: 2h}}"),
-         "3:121: error: waits.pushback: max is less than first"},
+        {PROVIDER(", waits: {pushback: {first: 2h, max: 1h}}"),
+         "3:138: error: waits.pushback: max is less than first"},
     };
 
     check_refusals(*state, rows, ROW_COUNT(rows));
@@ -271,8 +271,8 @@ static void test_schedule_options(void **state)
          "skip"},
         {SCHEDULE(", retry: {attempts: 0}"),
          "5:42: error: schedules.s.retry.attempts: 0 is out of range; 1 to 20 is allowed"},
-        {SCHEDULE(", retry: {backoff: {first: 2h}}"),
-         "5:41: error: retry.backoff: max is less than first"},
+        {SCHEDULE(", retry: {backoff: {first: 2h, max: 1h}}"),
+         "5:58: error: retry.backoff: max is less than first"},
         {SCHEDULE(", look_back: 2d, look_until: 2d"),
          "5:51: error: look_until must be shorter than look_back: both count back from now"},
         {"version: 1\nschedules:\n  s: {cron: 0 25 * * *}\n",
@@ -445,6 +445,44 @@ static void test_defaults(void **state)
     assert_int_equal(config->schedule_settings[0].calendar.gap, CALENDAR_GAP_RUN_AFTER);
     assert_int_equal(config->schedule_settings[0].calendar.overlap, CALENDAR_OVERLAP_FIRST);
     assert_int_equal(strlen(config->digest), 32);
+}
+
+/* A default never contradicts what a person wrote. */
+static void test_defaults_give_way(void **state)
+{
+    static const struct {
+        const char *yaml;
+        int64_t backoff_first_s, backoff_max_s, pushback_first_s, pushback_max_s;
+        int64_t poll_first_s, poll_floor_s, poll_max_s;
+    } rows[] = {
+        {GOOD, 60, 3600, 30, 3600, 10, 5, 300},
+        {SCHEDULE(", retry: {backoff: {first: 2h}}"), 7200, 7200, 30, 3600, 10, 5, 300},
+        {SCHEDULE(", retry: {backoff: {max: 2s}}"), 2, 2, 30, 3600, 10, 5, 300},
+        {PROVIDER(", waits: {pushback: {first: 2h}}"), 60, 3600, 7200, 7200, 10, 5, 300},
+        {PROVIDER(", waits: {pushback: {max: 9s}}"), 60, 3600, 9, 9, 10, 5, 300},
+        {PROVIDER(", completion: {poll: {first: 10m}}"), 60, 3600, 30, 3600, 600, 5, 600},
+        {PROVIDER(", completion: {poll: {max: 2s}}"), 60, 3600, 30, 3600, 2, 2, 2},
+        {PROVIDER(", completion: {poll: {first: 3s}}"), 60, 3600, 30, 3600, 3, 3, 300},
+    };
+    struct config_fixture *fixture = *state;
+
+    for (size_t i = 0; i < ROW_COUNT(rows); i++) {
+        const struct schedule_settings *schedule;
+        const struct provider_settings *provider;
+
+        config_fixture_check(fixture, rows[i].yaml);
+        if (fixture->config == NULL)
+            fail_msg("row %zu: %s", i, config_fixture_said(fixture));
+        schedule = &fixture->config->schedule_settings[0];
+        provider = &fixture->config->provider_settings[0];
+        assert_int_equal(schedule->retry.backoff_first_ms, rows[i].backoff_first_s * 1000);
+        assert_int_equal(schedule->retry.backoff_max_ms, rows[i].backoff_max_s * 1000);
+        assert_int_equal(provider->pushback_first_ms, rows[i].pushback_first_s * 1000);
+        assert_int_equal(provider->pushback_max_ms, rows[i].pushback_max_s * 1000);
+        assert_int_equal(provider->completion.poll_first_ms, rows[i].poll_first_s * 1000);
+        assert_int_equal(provider->completion.poll_floor_ms, rows[i].poll_floor_s * 1000);
+        assert_int_equal(provider->completion.poll_max_ms, rows[i].poll_max_s * 1000);
+    }
 }
 
 static void test_values(void **state)
@@ -778,6 +816,7 @@ int main(void)
         TEST(test_all_errors_at_once),
         TEST(test_warnings),
         TEST(test_defaults),
+        TEST(test_defaults_give_way),
         TEST(test_values),
         TEST(test_institutions),
         TEST(test_includes),
