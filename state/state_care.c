@@ -240,6 +240,8 @@ enum result state_store_care(struct state_store *store, struct utc_time now, boo
 
     *more = false;
     state_store_checkpoint_if_due(store);
+    if (store->needs_log)
+        store->needs_log = state_open_log(store, fault) != RESULT_OK;
     if (store->needs_name_index) {
         if (state_sql_execute(store->db,
                               "CREATE UNIQUE INDEX IF NOT EXISTS consent_by_name"

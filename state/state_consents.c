@@ -498,12 +498,12 @@ out:
 }
 
 /* A first load writes pages that were never there: a rollback journal has nothing to save of them,
- * a write-ahead log would write each twice. As safe, at half the price. Where somebody reads
+ * while a write-ahead log writes each page twice. As safe, at half the price. Where somebody reads
  * already, the mode stays as it is. */
-static void set_journal(struct state_store *store, const char *sql)
+static void leave_log(struct state_store *store)
 {
     (void)sqlite3_busy_timeout(store->db, 0);
-    (void)sqlite3_exec(store->db, sql, NULL, NULL, NULL);
+    (void)sqlite3_exec(store->db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
     (void)sqlite3_busy_timeout(store->db, STATE_BUSY_MS);
 }
 
@@ -553,6 +553,7 @@ enum result state_store_sync_consents(struct state_store *store, const struct co
                         .row_count = consent_table_count(table),
                         .number_max = store->number_max};
     int64_t last_seq = store->last_seq;
+    struct fault ignored;
     bool is_new_config = store->names.config != config;
     struct config_names old = {0};
     enum result result = RESULT_FAULT;
@@ -562,7 +563,7 @@ enum result state_store_sync_consents(struct state_store *store, const struct co
         return fault_set(fault, FAULT_TEMPORARY, "out of memory");
     sync.is_bulk = sync.number_max == 0 && sync.row_count >= BULK_ROWS;
     if (sync.is_bulk)
-        set_journal(store, "PRAGMA journal_mode = DELETE");
+        leave_log(store);
     if (state_sql_begin(store, fault) != RESULT_OK)
         goto out;
     if ((is_new_config && state_config_write(store, config, now, &old, fault) != RESULT_OK) ||
@@ -587,8 +588,8 @@ undo:
     if (is_new_config)
         state_config_undo(store, &old);
 out:
-    if (sync.is_bulk)
-        set_journal(store, "PRAGMA journal_mode = WAL");
+    if (sync.is_bulk) /* where a reader is in the way, state_store_care tries again */
+        store->needs_log = state_open_log(store, &ignored) != RESULT_OK;
     free(sync.numbers);
     free(sync.institution_nos);
     free(sync.set_nos);

@@ -340,20 +340,12 @@ enum result state_open_migrate(struct state_store *store, const struct state_mig
 
 /* ---- open and close ---- */
 
-/* The order matters: auto_vacuum before the first table, WAL after it. */
-static enum result prepare_file(struct state_store *store, struct fault *fault)
+enum result state_open_log(struct state_store *store, struct fault *fault)
 {
-    struct identity identity = {0};
     sqlite3_stmt *statement = NULL;
     enum result result = RESULT_FAULT;
     bool found = false;
 
-    if (read_identity(store->db, &identity, fault) != RESULT_OK ||
-        judge_identity(store->path, &identity, STATE_SCHEMA_VERSION, fault) != RESULT_OK)
-        return RESULT_FAULT;
-    if (identity.tables == 0 && state_sql_execute(store->db, "PRAGMA auto_vacuum = INCREMENTAL",
-                                                  "set up the file", fault) != RESULT_OK)
-        return RESULT_FAULT;
     if (state_sql_prepare(store->db, "PRAGMA journal_mode = WAL", &statement, "set up the file",
                           fault) != RESULT_OK)
         return RESULT_FAULT;
@@ -368,6 +360,20 @@ static enum result prepare_file(struct state_store *store, struct fault *fault)
     }
     sqlite3_finalize(statement);
     return result;
+}
+
+/* The order matters: auto_vacuum before the first table, WAL after it. */
+static enum result prepare_file(struct state_store *store, struct fault *fault)
+{
+    struct identity identity = {0};
+
+    if (read_identity(store->db, &identity, fault) != RESULT_OK ||
+        judge_identity(store->path, &identity, STATE_SCHEMA_VERSION, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    if (identity.tables == 0 && state_sql_execute(store->db, "PRAGMA auto_vacuum = INCREMENTAL",
+                                                  "set up the file", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    return state_open_log(store, fault);
 }
 
 /* After a crash: SQLite has recovered from its log; is what it finds whole? */

@@ -93,6 +93,7 @@ struct state_store {
     uint32_t *numbers;
     uint32_t number_max;
     bool needs_name_index; /* left out by a first load; state_care.c makes it */
+    bool needs_log;        /* still in the mode of the first load */
     uint32_t orphan_count; /* runs that close with the last of their jobs */
     bool is_recovered;     /* the core knows the holds: from now on it ends them itself */
 
@@ -180,6 +181,8 @@ MUST_CHECK enum result state_open_migrate(struct state_store *store,
 /* Open `path` and set what every connection of ours sets. */
 MUST_CHECK enum result state_open_connection(const char *path, enum state_access access,
                                              sqlite3 **db, struct fault *fault);
+/* Put the file into WAL mode. */
+MUST_CHECK enum result state_open_log(struct state_store *store, struct fault *fault);
 struct utc_time state_open_now(void);
 
 /* ---- state_numbers.c ---- */

@@ -228,12 +228,13 @@ void fixture_configure_schedules(struct fixture *fixture, const char *schedules,
     struct config *config;
     char path[512];
     char text[8192];
-    char rows[65536];
+    char *rows = malloc(strlen(csv) + 200);
 
     (void)snprintf(path, sizeof path, "%s/consents.csv", fixture->folder);
-    (void)snprintf(rows, sizeof rows, "id,provider,customer,institution,schedule,expires,mode\n%s",
-                   csv);
+    assert_non_null(rows);
+    (void)strcpy(stpcpy(rows, "id,provider,customer,institution,schedule,expires,mode\n"), csv);
     write_file(path, rows);
+    free(rows);
     (void)snprintf(path, sizeof path, "%s/refreshd.yaml", fixture->folder);
     (void)snprintf(text, sizeof text, form, fixture->database, schedules);
     write_file(path, text);

@@ -661,6 +661,7 @@ static void test_retention_keeps_what_is_needed_and_numbers_go_on(void **state)
 
 static void test_care_marks_and_tidies_without_being_asked(void **state)
 {
+    const struct webhook_row webhook = {.provider = "finq", .provider_job_id = "x"};
     struct utc_time now = fixture_now();
     struct fault fault;
     bool more = true;
@@ -668,9 +669,9 @@ static void test_care_marks_and_tidies_without_being_asked(void **state)
     (void)state;
     fixture_open(&fixture, now);
     fixture_recover(&fixture, now);
-    assert_int_equal(state_store_webhook(fixture.store, utc_add_ms(now, -3600000), "finq", 0, 0,
-                                         "x", NULL, &fault),
-                     RESULT_OK);
+    assert_int_equal(
+        state_store_webhooks(fixture.store, utc_add_ms(now, -3600000), &webhook, 1, &fault),
+        RESULT_OK);
     fixture_refresh(&fixture, now, 1, 1, 0, OUTCOME_REFRESHED);
     fixture_job_open(&fixture, now, 2, 2, 0);
     fixture_attempt(&fixture, now, 2, 2, 1);
@@ -680,6 +681,49 @@ static void test_care_marks_and_tidies_without_being_asked(void **state)
     assert_int_equal(fixture_integer(&fixture, "SELECT count(*) FROM webhook"), 0);
     assert_int_equal(
         fixture_integer(&fixture, "SELECT job_no FROM job_mark ORDER BY at_ms DESC LIMIT 1"), 2);
+}
+
+/* Many consents at the first start: written without the log and without the index by name; both
+ * come back, and everything is found before and after. */
+static void test_a_large_first_load_ends_as_any_other(void **state)
+{
+    const uint32_t count = 12000;
+    char *csv = malloc(count * 40);
+    char *end = csv;
+    struct utc_time now = fixture_now();
+    struct fault fault;
+    bool more = true;
+
+    (void)state;
+    assert_non_null(csv);
+    for (uint32_t i = 0; i < count; i++)
+        end += sprintf(end, "c%05u,finq,,Bank_%u,nightly,,\n", (i * 7919) % count, i % 50);
+    fixture_configure(&fixture, csv);
+    free(csv);
+    fixture_open(&fixture, now);
+    assert_string_equal(fixture_text(&fixture, "PRAGMA journal_mode"), "wal");
+    assert_int_equal(fixture_integer(&fixture, "SELECT count(*) FROM v1_consents"), count);
+    assert_int_not_equal(state_store_find_consent(fixture.store, "finq/c00001"), 0);
+    assert_int_equal(fixture_integer(&fixture, "SELECT count(*) FROM sqlite_schema"
+                                               " WHERE name = 'consent_by_name'"),
+                     0);
+    /* In the order in which they are due. */
+    assert_int_equal(fixture_integer(&fixture, "SELECT count(*) FROM consent AS a JOIN consent AS b"
+                                               " ON b.consent_no = a.consent_no + 1"
+                                               " WHERE a.phase > b.phase"),
+                     0);
+    while (more)
+        assert_int_equal(state_store_care(fixture.store, now, &more, &fault), RESULT_OK);
+    assert_int_equal(fixture_integer(&fixture, "SELECT count(*) FROM sqlite_schema"
+                                               " WHERE name = 'consent_by_name'"),
+                     1);
+    fixture_sync(&fixture, now);
+    assert_int_equal(fixture.number_max, count);
+    fixture_close(&fixture);
+    assert_int_equal(mode_of("-wal"), 0640);
+    fixture_open(&fixture, now);
+    assert_int_equal(fixture.number_max, count);
+    assert_int_not_equal(state_store_find_consent(fixture.store, "finq/c11999"), 0);
 }
 
 static void test_the_folder_has_to_be_there(void **state)
@@ -717,6 +761,7 @@ int main(void)
         CASE(test_the_outbox_tells_each_fact_until_it_is_delivered),
         CASE(test_retention_keeps_what_is_needed_and_numbers_go_on),
         CASE(test_care_marks_and_tidies_without_being_asked),
+        CASE(test_a_large_first_load_ends_as_any_other),
         CASE(test_the_folder_has_to_be_there),
     };
 
