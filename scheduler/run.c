@@ -292,6 +292,8 @@ static enum reason slot_waits_for(struct scheduler *scheduler, uint32_t index)
         reason = limit_node_job_obstacle(&institution->node, scheduler->now, false).reason;
     if (reason == REASON_NONE)
         reason = provider_gate_obstacle(scheduler, provider).reason;
+    if (reason == REASON_NONE && provider->is_stopped)
+        reason = REASON_AUTH; /* its next probe is due just now */
     if (reason == REASON_NONE)
         reason = limit_node_pushback_obstacle(&institution->node, scheduler->now.mono).reason;
     if (reason == REASON_NONE)

@@ -43,7 +43,8 @@ static void reply_failed(struct fixture *f, uint32_t consent, enum answer_class 
     struct answer answer = fixture_answer(class_);
 
     answer.reason = reason;
-    answer.is_about_job = class_ == CLASS_RETRY_LATER && reason != REASON_PROVIDER_ERROR;
+    answer.is_about_job = class_ == CLASS_RETRY_LATER && reason != REASON_PROVIDER_ERROR &&
+                          reason != REASON_MAINTENANCE;
     fixture_deliver(f, out(f, consent), &answer);
 }
 
@@ -587,6 +588,90 @@ static void test_pushback_without_institution_blocks_provider(void **state)
     fixture_destroy(f);
 }
 
+/* Without Retry-After: one second, doubling; a good answer starts over. */
+static void test_pushback_doubles(void **state)
+{
+    static const int64_t waits_ms[] = {1000, 2000, 4000, 8000};
+    struct fixture *f = begin(2);
+
+    (void)state;
+    f->institutions[1].limits.requests_in_flight_max = 1;
+    f->schedules[0].retry.attempts_max = 1;
+    go(f);
+    for (size_t i = 0; i < ROW_COUNT(waits_ms); i++) {
+        reply(f, fixture_request_of(f, 1) != NULL ? 1 : 2, CLASS_PUSHBACK);
+        fixture_advance(f, waits_ms[i] - 1);
+        assert_int_equal(count_out(f), 0);
+        fixture_advance(f, 1);
+        assert_int_equal(count_out(f), 1);
+    }
+    reply(f, fixture_request_of(f, 1) != NULL ? 1 : 2, CLASS_SUCCESS);
+    reply(f, fixture_request_of(f, 1) != NULL ? 1 : 2, CLASS_PUSHBACK);
+    fixture_advance(f, 1000);
+    assert_int_equal(count_out(f), 1);
+    fixture_destroy(f);
+}
+
+/* What a slot waited for at its deadline is what its skip says. */
+static void test_reasons_at_deadline(void **state)
+{
+    static const struct daily_window always = {&zone_utc, 0, 86400, 127};
+    static const enum reason reasons[] = {REASON_RATE,     REASON_CONCURRENCY, REASON_PUSHBACK,
+                                          REASON_BLACKOUT, REASON_PAUSED,      REASON_AUTH};
+
+    (void)state;
+    for (size_t i = 0; i < ROW_COUNT(reasons); i++) {
+        struct fixture *f = begin(2);
+        struct limit_settings *limits = &f->institutions[1].limits;
+        struct answer answer = fixture_answer(CLASS_PUSHBACK);
+        uint32_t waiting;
+
+        limits->requests_in_flight_max = 1;
+        if (reasons[i] == REASON_RATE)
+            limits->rates[limits->rate_count++] = (struct rate){1, 24 * MS_PER_HOUR};
+        if (reasons[i] == REASON_BLACKOUT) {
+            limits->blackouts = &always;
+            limits->blackout_count = 1;
+        }
+        f->providers[0].pushback_max_ms = 24 * MS_PER_HOUR;
+        f->providers[0].completion.give_up_after_ms = 24 * MS_PER_HOUR;
+        fixture_start(f, 1);
+        if (reasons[i] == REASON_PAUSED)
+            pause_scope(f, EVENT_PAUSE, SCOPE_INSTITUTION, 1, UTC_NEVER);
+        fixture_advance(f, ONE_AM);
+        waiting = fixture_request_of(f, 1) == NULL ? 1 : 2;
+        answer.retry_after_ms = 24 * MS_PER_HOUR;
+        if (reasons[i] == REASON_AUTH)
+            answer.class_ = CLASS_CREDENTIALS;
+        else if (reasons[i] != REASON_PUSHBACK)
+            answer.class_ = CLASS_SUCCESS;
+        if (count_out(f) > 0 && reasons[i] != REASON_CONCURRENCY)
+            fixture_deliver(f, out(f, 3 - waiting), &answer);
+        f->true_us = (ONE_AM + 4 * MS_PER_HOUR) * US_PER_MS; /* nobody woke us in between */
+        fixture_time(f);
+        assert_skipped(f, waiting, reasons[i]);
+        fixture_destroy(f);
+    }
+}
+
+/* A clock that opens at the deadline itself opens too late. */
+static void test_quota_ends_at_deadline(void **state)
+{
+    static const int64_t windows_ms[] = {28 * MS_PER_HOUR - 1, 28 * MS_PER_HOUR};
+
+    (void)state;
+    for (size_t i = 0; i < ROW_COUNT(windows_ms); i++) {
+        struct fixture *f = begin(1);
+
+        f->providers[0].quota = (struct quota_settings){1, windows_ms[i]};
+        go(f);
+        reply(f, 1, CLASS_SUCCESS);
+        fixture_advance(f, 24 * MS_PER_HOUR);
+        assert_int_equal(fixture_last_run(f)->slots[1], i == 0 ? OUTCOME_NONE : OUTCOME_SKIPPED);
+        fixture_destroy(f);
+    }
+}
+
 static void test_not_tried_again(void **state)
 {
     static const struct {
@@ -653,6 +738,43 @@ static void test_token_comes_first(void **state)
     assert_true(f->send_count > 20);
     fixture_advance(f, 4 * MS_PER_MINUTE);
     assert_true(count_out(f) > 1); /* ...and the old one serves until its end */
+    fixture_destroy(f);
+}
+
+/* The hand-over of a token call counts on the rate, not its answer. */
+static void test_token_pays_at_hand_over(void **state)
+{
+    struct fixture *f = begin_with_token(1);
+
+    (void)state;
+    f->providers[0].limits.rates[0] = (struct rate){1, 10 * MS_PER_SECOND};
+    f->providers[0].limits.rate_count = 1;
+    go(f);
+    fixture_send(f, fixture_token_request(f, 0));
+    fixture_advance(f, 8 * MS_PER_SECOND);
+    grant(f);
+    assert_int_equal(count_out(f), 0);
+    fixture_advance(f, 2 * MS_PER_SECOND);
+    assert_int_equal(count_out(f), 1);
+    fixture_destroy(f);
+}
+
+static void test_probe_opens_for_all(void **state)
+{
+    struct fixture *f = begin(4);
+
+    (void)state;
+    go(f);
+    for (uint32_t c = 1; c <= 4; c++)
+        reply(f, c, CLASS_CREDENTIALS);
+    fixture_advance(f, MS_PER_MINUTE);
+    assert_int_equal(count_out(f), 1); /* one probe... */
+    for (uint32_t c = 1; c <= 4; c++)
+        if (fixture_request_of(f, c) != NULL) {
+            reply(f, c, CLASS_SUCCESS);
+            break;
+        }
+    assert_int_equal(count_out(f), 3); /* ...and then everybody */
     fixture_destroy(f);
 }
 
@@ -846,6 +968,7 @@ static void test_failed_polls(void **state)
         {CLASS_BAD_ANSWER, REASON_NONE, REASON_BAD_ANSWER},
         {CLASS_REJECTED, REASON_NONE, REASON_REJECTED},
         {CLASS_RETRY_LATER, REASON_PROVIDER_ERROR, REASON_PROVIDER_ERROR},
+        {CLASS_RETRY_LATER, REASON_MAINTENANCE, REASON_MAINTENANCE},
         {CLASS_PUSHBACK, REASON_NONE, REASON_PUSHBACK},
     };
 
@@ -1299,6 +1422,21 @@ static void test_removed_provider_and_schedule(void **state)
     fixture_destroy(f);
 }
 
+static void test_removed_provider_of_waiting_retry(void **state)
+{
+    struct fixture *f = begin(1);
+
+    (void)state;
+    go(f);
+    reply_failed(f, 1, CLASS_RETRY_LATER, REASON_PROVIDER_ERROR);
+    f->consents[1].is_there = false;
+    f->settings.provider_count = 0;
+    f->settings.institution_count = 0;
+    fixture_reload(f);
+    assert_closed(f, 1, OUTCOME_FAILED, REASON_PROVIDER_ERROR);
+    fixture_destroy(f);
+}
+
 /* A window of a limit survives a reload with the same name. */
 static void test_reload_keeps_windows(void **state)
 {
@@ -1571,8 +1709,13 @@ int main(void)
         cmocka_unit_test(test_retry_waits_for_dedupe_window),
         cmocka_unit_test(test_pushback_blocks_institution),
         cmocka_unit_test(test_pushback_without_institution_blocks_provider),
+        cmocka_unit_test(test_pushback_doubles),
+        cmocka_unit_test(test_reasons_at_deadline),
+        cmocka_unit_test(test_quota_ends_at_deadline),
         cmocka_unit_test(test_not_tried_again),
         cmocka_unit_test(test_token_comes_first),
+        cmocka_unit_test(test_token_pays_at_hand_over),
+        cmocka_unit_test(test_probe_opens_for_all),
         cmocka_unit_test(test_one_renewal_one_replay_then_stop),
         cmocka_unit_test(test_rotated_secret_fails_nobody),
         cmocka_unit_test(test_failed_token_stops),
@@ -1601,6 +1744,7 @@ int main(void)
         cmocka_unit_test(test_editing_never_fires),
         cmocka_unit_test(test_removed_consent),
         cmocka_unit_test(test_removed_provider_and_schedule),
+        cmocka_unit_test(test_removed_provider_of_waiting_retry),
         cmocka_unit_test(test_reload_keeps_windows),
         cmocka_unit_test(test_pause_scopes),
         cmocka_unit_test(test_paused_until_deadline),
