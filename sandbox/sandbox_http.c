@@ -44,6 +44,8 @@ void sandbox_http_close(struct sandbox_http_connection *connection)
     event_free(connection->writing);
     if (connection->delay != NULL)
         event_free(connection->delay);
+    if (connection->gone != NULL)
+        event_free(connection->gone);
     evutil_closesocket(connection->fd);
     text_deinit(&connection->output);
     free(connection->input);

@@ -23,6 +23,7 @@ struct sandbox_http_connection {
     struct event *reading;
     struct event *writing;
     struct event *delay; /* NULL until a delayed answer is needed */
+    struct event *gone;  /* beside `delay`: the client went away meanwhile */
     char *input;         /* one byte more than input_capacity, for a final NUL */
     size_t input_length;
     size_t input_capacity;

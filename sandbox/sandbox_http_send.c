@@ -152,7 +152,19 @@ static void write_answer(struct sandbox_http_connection *connection,
 
 static void on_delay_over(evutil_socket_t fd, short what, void *context)
 {
+    struct sandbox_http_connection *connection = context;
+
+    if (connection->gone != NULL)
+        event_del(connection->gone);
     sandbox_http_on_writable(fd, what, context);
+}
+
+/* Nobody waits for the answer any more: the request is not in flight. */
+static void on_gone(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    sandbox_http_close(context);
 }
 
 void sandbox_http_set_tag(struct sandbox_http_connection *connection, uint32_t tag)
@@ -184,8 +196,13 @@ void sandbox_http_answer(struct sandbox_http_connection *connection,
 
         if (connection->delay == NULL)
             connection->delay = evtimer_new(connection->server->base, on_delay_over, connection);
+        if (connection->gone == NULL)
+            connection->gone =
+                event_new(connection->server->base, connection->fd, EV_CLOSED, on_gone, connection);
         if (connection->delay != NULL) {
             evtimer_add(connection->delay, &wait);
+            if (connection->gone != NULL)
+                event_add(connection->gone, NULL);
             return;
         }
     }
