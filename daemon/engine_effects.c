@@ -6,6 +6,7 @@
 
 #include "config/secret.h"
 #include "daemon/engine_internal.h"
+#include "daemon/webhook_listener.h"
 #include "provider/webhook_token.h"
 
 #define CUSTOMER_SECRET_BYTES_MAX ((size_t)16 * 1024)
@@ -344,6 +345,24 @@ static void token_answered(struct flight *flight, const struct transport_answer 
         engine_put_event(engine, transport->answered, &event, NULL, 0);
 }
 
+/* What a webhook told before the answer came counts where the answer says nothing, and what the
+ * provider calls our institution's part of the job is what its webhooks will call it. */
+static void note_job_ids(struct engine *engine, struct time_now now, const struct flight *flight,
+                         struct job_context *job, struct answer_texts *texts)
+{
+    if (flight->kind == REQUEST_INITIATE && texts->provider_job_id[0] == '\0' &&
+        job->told_id != NULL && job->told_attempt == flight->attempt)
+        (void)snprintf(texts->provider_job_id, sizeof texts->provider_job_id, "%s", job->told_id);
+    if (texts->child_job_id[0] != '\0') {
+        uint64_t hash = classify_reference_hash(texts->child_job_id);
+
+        if (hash != job->child_hash) {
+            job_contexts_set_child(&engine->jobs, job, hash);
+            webhook_listener_match(engine->webhooks, now, job, texts->child_job_id);
+        }
+    }
+}
+
 void engine_on_answer(void *user, const struct transport_answer *transport)
 {
     struct flight *flight = user;
@@ -362,6 +381,7 @@ void engine_on_answer(void *user, const struct transport_answer *transport)
     if (job != NULL) {
         job_variables(engine, job, &flight->customer_secret, "", transport->answered.utc, &ours);
         classify(flight, transport, &ours, &answer, &texts);
+        note_job_ids(engine, transport->answered, flight, job, &texts);
         queue_answer(engine, transport->answered, flight, &answer, &texts, transport->http_status);
     }
     flight_end(flight);

@@ -74,7 +74,7 @@ static void reference_learned(struct engine *engine, struct time_now now,
                                    record->as.reference.reference_hash, &fault) != RESULT_OK)
         engine_fail(engine, &fault);
     else
-        webhook_listener_match(engine->webhooks, now, job);
+        webhook_listener_match(engine->webhooks, now, job, job->provider_job_id);
 }
 
 /* The summary log and the metrics count the same events, so their numbers agree. */

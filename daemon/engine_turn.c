@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/engine_internal.h"
+#include "daemon/webhook_listener.h"
 
 /* Beyond this many records a turn commits and begins anew, so that one transaction stays short. */
 #define TURN_RECORDS_MAX 16384
@@ -178,6 +179,7 @@ void engine_turn(void *context, struct time_now now)
     struct engine *engine = context;
     bool can_go_on = true;
 
+    webhook_listener_store(engine->webhooks, now);
     if (engine->is_storage_blocked)
         can_go_on = now.mono.us >= engine->storage_retry.us && commit_and_perform(engine, now);
     if (can_go_on && step_queued_events(engine, now))

@@ -15,8 +15,11 @@ static void context_free(struct job_contexts *contexts, struct job_context *cont
     HASH_DELETE(by_job, contexts->by_job, context);
     if (context->reference_hash != 0)
         HASH_DELETE(by_reference, contexts->by_reference, context);
+    if (context->child_hash != 0)
+        HASH_DELETE(by_child, contexts->by_child, context);
     provider_link_release(context->link);
     free(context->texts);
+    free(context->told_id);
     free(context->provider_job_id);
     free(context);
 }
@@ -122,9 +125,40 @@ enum result job_contexts_set_reference(struct job_contexts *contexts, struct job
     free(context->provider_job_id);
     context->provider_job_id = copy;
     context->reference_hash = hash;
+    context->reference_attempt = context->attempt;
     if (hash != 0)
         HASH_ADD(by_reference, contexts->by_reference, reference_hash,
                  sizeof context->reference_hash, context);
+    return RESULT_OK;
+}
+
+void job_contexts_set_child(struct job_contexts *contexts, struct job_context *context,
+                            uint64_t hash)
+{
+    if (context->child_hash == hash)
+        return;
+    if (context->child_hash != 0)
+        HASH_DELETE(by_child, contexts->by_child, context);
+    context->child_hash = hash;
+    if (hash != 0)
+        HASH_ADD(by_child, contexts->by_child, child_hash, sizeof context->child_hash, context);
+}
+
+bool job_context_has_reference(const struct job_context *context)
+{
+    return context->reference_hash != 0 && context->reference_attempt == context->attempt;
+}
+
+enum result job_context_tell(struct job_context *context, const char *provider_job_id,
+                             struct fault *fault)
+{
+    char *copy = strdup(provider_job_id);
+
+    if (copy == NULL)
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory for a job id");
+    free(context->told_id);
+    context->told_id = copy;
+    context->told_attempt = context->attempt;
     return RESULT_OK;
 }
 
@@ -160,5 +194,7 @@ struct job_context *job_contexts_find_reference(const struct job_contexts *conte
     struct job_context *context = NULL;
 
     HASH_FIND(by_reference, contexts->by_reference, &hash, sizeof hash, context);
+    if (context == NULL)
+        HASH_FIND(by_child, contexts->by_child, &hash, sizeof hash, context);
     return context;
 }

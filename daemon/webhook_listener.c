@@ -2,6 +2,7 @@
  * webhook_listener.c - see webhook_listener.h. */
 #include "daemon/webhook_listener.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,18 +15,30 @@
 /* How long a webhook of an unknown job is remembered (design section 9). */
 #define UNMATCHED_US (10 * 60 * US_PER_SECOND)
 
-struct webhook_listener {
-    struct engine *engine;
-    struct http_in *http;
-    struct mono_time unmatched_until; /* until then a new job id may have been told about */
-};
-
 /* A webhook URL taken apart. */
 struct target {
-    uint32_t provider;
+    char provider[128];
+    const struct api_definition *definition; /* only until the configuration changes */
     bool has_token;
     uint64_t job;
     uint16_t attempt;
+};
+
+/* A webhook that is read and not stored yet. */
+struct pending {
+    struct pending *next;
+    struct http_in_exchange *exchange;
+    struct target target;
+    struct webhook_notice notice;
+};
+
+struct webhook_listener {
+    struct engine *engine;
+    struct http_in *http;
+    struct pending *pending; /* oldest first */
+    struct pending **last;
+    uint32_t pending_count;
+    struct mono_time unmatched_until; /* until then a new job id may have been told about */
 };
 
 /* HTTP status for a path that is no target, or 0. */
@@ -33,7 +46,7 @@ static int parse_target(const struct engine *engine, const char *path, struct ta
 {
     const char *name = path + strlen(PATH_PREFIX);
     const char *slash;
-    char provider[128];
+    uint32_t provider;
     size_t length;
 
     *target = (struct target){0};
@@ -41,14 +54,14 @@ static int parse_target(const struct engine *engine, const char *path, struct ta
         return 404;
     slash = strchr(name, '/');
     length = slash == NULL ? strlen(name) : (size_t)(slash - name);
-    if (length == 0 || length >= sizeof provider)
+    if (length == 0 || length >= sizeof target->provider)
         return 404;
-    memcpy(provider, name, length);
-    provider[length] = '\0';
-    target->provider = config_find_provider(engine->config, provider);
-    if (target->provider == UINT32_MAX ||
-        !engine->config->provider_settings[target->provider].completion.webhook)
+    memcpy(target->provider, name, length);
+    target->provider[length] = '\0';
+    provider = config_find_provider(engine->config, target->provider);
+    if (provider == UINT32_MAX || !engine->config->provider_settings[provider].completion.webhook)
         return 404;
+    target->definition = engine->config->providers[provider].definition;
     if (slash == NULL)
         return 0;
     if (!webhook_token_verify(engine->key, slash + 1, strlen(slash + 1), &target->job,
@@ -58,85 +71,62 @@ static int parse_target(const struct engine *engine, const char *path, struct ta
     return 0;
 }
 
-static void prompt(struct engine *engine, struct time_now now, const struct job_context *job,
-                   const struct webhook_job *told)
+/* Have the job polled. `id` is what the provider calls it, told for its attempt `attempt`; NULL:
+ * nothing was told. An id is only learned by an attempt that has none: a token does not let anybody
+ * rename a job. */
+static void prompt(struct engine *engine, struct time_now now, struct job_context *job,
+                   uint16_t attempt, const char *id, uint64_t reference_hash)
 {
     struct event event = {.kind = EVENT_WEBHOOK};
     struct answer_texts texts = {0};
+    struct fault fault;
 
     event.as.webhook.job_slot = job->job_slot;
-    /* An id is only learned by a job that has none: a token does not let anybody rename a job. */
-    if (told != NULL && job->reference_hash == 0) {
-        event.as.webhook.reference_hash = told->reference_hash;
-        memcpy(texts.provider_job_id, told->id, sizeof texts.provider_job_id);
+    if (id == NULL || attempt != job->attempt || job_context_has_reference(job)) {
+        engine_put_event(engine, now, &event, NULL, 0);
+        return;
     }
-    engine_put_event(engine, now, &event, event.as.webhook.reference_hash == 0 ? NULL : &texts, 0);
+    if (job_context_tell(job, id, &fault) != RESULT_OK) {
+        engine_fail(engine, &fault);
+        return;
+    }
+    event.as.webhook.reference_hash = reference_hash;
+    (void)snprintf(texts.provider_job_id, sizeof texts.provider_job_id, "%s", id);
+    engine_put_event(engine, now, &event, &texts, 0);
 }
 
 /* Prompt whatever live jobs the notice is about; false when there is none. */
 static bool prompt_jobs(struct engine *engine, struct time_now now, const struct target *target,
                         const struct webhook_notice *notice)
 {
-    const char *provider = engine->config->providers[target->provider].name;
+    const struct webhook_job *told = notice->job_count > 0 ? &notice->jobs[0] : NULL;
     bool is_matched = false;
 
     if (target->has_token) {
-        const struct job_context *job = job_contexts_find_job(&engine->jobs, target->job);
+        struct job_context *job = job_contexts_find_job(&engine->jobs, target->job);
 
-        if (job != NULL && strcmp(job->link->settings->name, provider) == 0) {
-            prompt(engine, now, job, notice->job_count > 0 ? &notice->jobs[0] : NULL);
-            is_matched = true;
-        }
-        return is_matched;
+        if (job == NULL || strcmp(job->link->settings->name, target->provider) != 0)
+            return false;
+        if (told == NULL || told->is_child)
+            prompt(engine, now, job, target->attempt, NULL, 0);
+        else
+            prompt(engine, now, job, target->attempt, told->id, told->reference_hash);
+        return true;
     }
     for (uint32_t i = 0; i < notice->job_count; i++) {
-        const struct job_context *job =
+        struct job_context *job =
             job_contexts_find_reference(&engine->jobs, notice->jobs[i].reference_hash);
 
-        if (job != NULL && strcmp(job->link->settings->name, provider) == 0) {
-            prompt(engine, now, job, NULL);
+        if (job != NULL && strcmp(job->link->settings->name, target->provider) == 0) {
+            prompt(engine, now, job, job->attempt, NULL, 0);
             is_matched = true;
         }
     }
     return is_matched;
 }
 
-static int take_webhook(struct webhook_listener *listener, const struct http_in_request *request)
+static void answer(struct http_in_exchange *exchange, int status)
 {
-    struct engine *engine = listener->engine;
-    struct time_now now = clock_now();
-    struct webhook_notice notice;
-    struct target target;
-    struct fault fault;
-    int status;
-
-    if (request->method != HTTP_IN_POST)
-        return 405;
-    status = parse_target(engine, request->path, &target);
-    if (status != 0)
-        return status;
-    if (webhook_parse(engine->config->providers[target.provider].definition, request->body,
-                      request->body_length, &notice, &fault) != RESULT_OK) {
-        log_fault(engine->log, now.utc, LOG_WARNING, "webhook_unreadable", &fault);
-        return 400;
-    }
-    if (state_store_webhook(engine->store, now.utc, engine->config->providers[target.provider].name,
-                            target.job, target.attempt,
-                            notice.job_count > 0 ? notice.jobs[0].id : NULL, notice.status,
-                            &fault) != RESULT_OK) {
-        log_fault(engine->log, now.utc, LOG_ERROR, "webhook_not_stored", &fault);
-        return 503;
-    }
-    if (notice.kind == API_EVENT_JOB && !prompt_jobs(engine, now, &target, &notice))
-        listener->unmatched_until = mono_add_us(now.mono, UNMATCHED_US);
-    return 204;
-}
-
-static void on_request(void *context, struct http_in_exchange *exchange,
-                       const struct http_in_request *request)
-{
-    int status = take_webhook(context, request);
-
     if (status == 204)
         http_in_respond(exchange, &(struct http_in_answer){.status = 204, .body = ""});
     else
@@ -146,6 +136,110 @@ static void on_request(void *context, struct http_in_exchange *exchange,
                              : status == 405 ? "webhooks are POSTed"
                              : status == 400 ? "the body cannot be read"
                                              : "not stored, try again later");
+}
+
+/* HTTP status of a refusal, or 0: it waits for webhook_listener_store. */
+static int take_webhook(struct webhook_listener *listener, struct http_in_exchange *exchange,
+                        const struct http_in_request *request)
+{
+    struct engine *engine = listener->engine;
+    struct target target;
+    struct pending *pending;
+    struct fault fault;
+    int status;
+
+    if (request->method != HTTP_IN_POST)
+        return 405;
+    status = parse_target(engine, request->path, &target);
+    if (status != 0)
+        return status;
+    pending = malloc(sizeof *pending);
+    if (pending == NULL)
+        return 503;
+    if (webhook_parse(target.definition, request->body, request->body_length, &pending->notice,
+                      &fault) != RESULT_OK) {
+        log_fault(engine->log, clock_now().utc, LOG_WARNING, "webhook_unreadable", &fault);
+        free(pending);
+        return 400;
+    }
+    pending->next = NULL;
+    pending->exchange = exchange;
+    pending->target = target;
+    *listener->last = pending;
+    listener->last = &pending->next;
+    listener->pending_count++;
+    return 0;
+}
+
+static void on_request(void *context, struct http_in_exchange *exchange,
+                       const struct http_in_request *request)
+{
+    int status = take_webhook(context, exchange, request);
+
+    if (status != 0)
+        answer(exchange, status);
+}
+
+/* One transaction for all that came in since the last turn. False: nothing is stored. */
+static bool store_pending(struct webhook_listener *listener, struct time_now now)
+{
+    struct engine *engine = listener->engine;
+    struct webhook_row *rows = calloc(listener->pending_count, sizeof *rows);
+    struct fault fault;
+    uint32_t count = 0;
+    bool is_stored = false;
+
+    if (rows == NULL)
+        return false;
+    for (const struct pending *pending = listener->pending; pending != NULL;
+         pending = pending->next)
+        rows[count++] = (struct webhook_row){
+            .provider = pending->target.provider,
+            .job = pending->target.job,
+            .attempt = pending->target.attempt,
+            .provider_job_id = pending->notice.job_count > 0 ? pending->notice.jobs[0].id : NULL,
+            .status = pending->notice.status,
+        };
+    if (state_store_webhooks(engine->store, now.utc, rows, count, &fault) == RESULT_OK)
+        is_stored = true;
+    else if (fault.code == FAULT_TEMPORARY)
+        log_fault(engine->log, now.utc, LOG_ERROR, "webhooks_not_stored", &fault);
+    else
+        engine_fail(engine, &fault);
+    free(rows);
+    return is_stored;
+}
+
+void webhook_listener_store(struct webhook_listener *listener, struct time_now now)
+{
+    struct pending *pending;
+    bool is_stored;
+
+    if (listener == NULL || listener->pending == NULL)
+        return;
+    is_stored = store_pending(listener, now);
+    while ((pending = listener->pending) != NULL) {
+        listener->pending = pending->next;
+        if (is_stored && pending->notice.kind == API_EVENT_JOB &&
+            !prompt_jobs(listener->engine, now, &pending->target, &pending->notice))
+            listener->unmatched_until = mono_add_us(now.mono, UNMATCHED_US);
+        answer(pending->exchange, is_stored ? 204 : 503);
+        free(pending);
+    }
+    listener->last = &listener->pending;
+    listener->pending_count = 0;
+}
+
+/* What was stored before a crash still tells the ids of jobs that are in doubt. */
+static void told_before(void *context, uint64_t number, uint16_t attempt,
+                        const char *provider_job_id)
+{
+    struct engine *engine = context;
+    struct job_context *job = job_contexts_find_job(&engine->jobs, number);
+
+    if (job != NULL && !job_context_has_reference(job))
+        prompt(engine, clock_now(), job, attempt, provider_job_id,
+               classify_reference_hash(provider_job_id));
 }
 
 enum result webhook_listener_open(struct engine *engine, struct webhook_listener **out,
@@ -159,12 +253,18 @@ enum result webhook_listener_open(struct engine *engine, struct webhook_listener
     if (listener == NULL)
         return fault_set(fault, FAULT_TEMPORARY, "out of memory");
     listener->engine = engine;
+    listener->last = &listener->pending;
     /* What came in before a restart may still be about jobs whose id we do not know. */
     listener->unmatched_until = mono_add_us(now.mono, UNMATCHED_US);
     handler.context = listener;
     if (http_in_create(engine->loop, &settings, &handler, &listener->http, fault) != RESULT_OK) {
         free(listener);
         return fault_prefix(fault, "http.webhooks.listen");
+    }
+    if (state_store_webhooks_told(engine->store, told_before, engine, fault) != RESULT_OK) {
+        http_in_destroy(listener->http);
+        free(listener);
+        return RESULT_FAULT;
     }
     log_begin(engine->log, now.utc, LOG_INFO, "webhooks_listening");
     log_text(engine->log, "address", http_in_bound(listener->http));
@@ -177,16 +277,21 @@ void webhook_listener_close(struct webhook_listener *listener)
 {
     if (listener == NULL)
         return;
+    while (listener->pending != NULL) {
+        struct pending *pending = listener->pending;
+
+        listener->pending = pending->next;
+        free(pending);
+    }
     http_in_destroy(listener->http);
     free(listener);
 }
 
 void webhook_listener_match(struct webhook_listener *listener, struct time_now now,
-                            const struct job_context *job)
+                            struct job_context *job, const char *id)
 {
     if (listener == NULL || now.mono.us >= listener->unmatched_until.us)
         return;
-    if (state_store_webhook_seen(listener->engine->store, now.utc, job->link->settings->name,
-                                 job->provider_job_id))
-        prompt(listener->engine, now, job, NULL);
+    if (state_store_webhook_seen(listener->engine->store, now.utc, job->link->settings->name, id))
+        prompt(listener->engine, now, job, job->attempt, NULL, 0);
 }

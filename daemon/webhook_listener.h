@@ -25,9 +25,13 @@ MUST_CHECK enum result webhook_listener_open(struct engine *engine,
                                              struct fault *fault);
 void webhook_listener_close(struct webhook_listener *listener); /* NULL is fine */
 
-/* The provider's id of a job has just become known: was it told about before? Then prompt a poll.
- */
+/* Store what has come in since the last turn, in one transaction, answer it, and prompt the jobs
+ * that it is about. */
+void webhook_listener_store(struct webhook_listener *listener, struct time_now now);
+
+/* The provider's id of a job (or of our part of it) has just become known: was it told about
+ * before? Then prompt a poll. */
 void webhook_listener_match(struct webhook_listener *listener, struct time_now now,
-                            const struct job_context *job);
+                            struct job_context *job, const char *id);
 
 #endif

@@ -9,6 +9,13 @@
 #include "provider/reading.h"
 #include "provider/retry_after.h"
 
+uint64_t classify_reference_hash(const char *provider_job_id)
+{
+    uint64_t hash = hash_bytes(provider_job_id, strlen(provider_job_id), 0);
+
+    return hash == 0 ? 1 : hash;
+}
+
 static void judge_initiate_answer(struct reading *reading)
 {
     struct answer_texts *texts = reading->texts;
@@ -20,9 +27,7 @@ static void judge_initiate_answer(struct reading *reading)
     struct verdict verdict;
 
     if (told == JSON_TEXT_GOOD && !is_wrong_type && reading_is_fit_id(texts->provider_job_id)) {
-        uint64_t hash = hash_bytes(texts->provider_job_id, strlen(texts->provider_job_id), 0);
-
-        reading->answer->reference_hash = hash == 0 ? 1 : hash;
+        reading->answer->reference_hash = classify_reference_hash(texts->provider_job_id);
         classify_child_job(reading);
         reading_decide(reading, (struct verdict){CLASS_ACCEPTED, REASON_NONE, false});
         return;

@@ -52,6 +52,9 @@ void classify_answer(const struct api_definition *definition, enum request_kind 
                      const struct http_answer *http, const struct request_variables *ours,
                      struct utc_time now, struct answer *answer, struct answer_texts *texts);
 
+/* How the core knows a provider's job id: struct answer's reference_hash. Never 0. */
+uint64_t classify_reference_hash(const char *provider_job_id);
+
 struct token_answer {
     bool is_granted;
     int64_t lifetime_ms;      /* > 0 when granted */

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/text.h"
+#include "provider/classify.h"
 #include "provider/json_read.h"
 #include "provider/judge.h"
 
@@ -46,9 +47,7 @@ static enum result add_job(json_t *root, const struct api_source *source, bool i
         return RESULT_FAULT;
     if (job->id[0] == '\0')
         return RESULT_OK;
-    job->reference_hash = hash_bytes(job->id, strlen(job->id), 0);
-    if (job->reference_hash == 0)
-        job->reference_hash = 1;
+    job->reference_hash = classify_reference_hash(job->id);
     job->is_child = is_child;
     notice->job_count++;
     return RESULT_OK;

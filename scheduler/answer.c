@@ -439,7 +439,8 @@ void answer_take_webhook(struct scheduler *scheduler, uint32_t index, uint64_t r
         answer_follow(scheduler, index, -1);
         break;
     case JOB_INITIATING:
-        job->hinted_reference = reference_hash;
+        if (reference_hash != 0)
+            job->hinted_reference = reference_hash;
         job->poll_asked = true;
         break;
     case JOB_RUNNING:

@@ -83,30 +83,66 @@ enum result state_store_resume(struct state_store *store, struct utc_time at, en
 
 /* ---- webhooks ---- */
 
-enum result state_store_webhook(struct state_store *store, struct utc_time at, const char *provider,
-                                uint64_t job, uint16_t attempt, const char *provider_job_id,
-                                const char *status, struct fault *fault)
+static enum result write_webhook(struct state_store *store, struct utc_time at,
+                                 const struct webhook_row *row, struct fault *fault)
 {
     sqlite3_stmt *statement = state_sql_statement(store, STATEMENT_WEBHOOK, fault);
 
-    if (statement == NULL || state_sql_begin(store, fault) != RESULT_OK)
+    if (statement == NULL)
         return RESULT_FAULT;
     (void)sqlite3_bind_int64(statement, 1, at.ms);
-    state_bind_text(statement, 2, provider);
-    if (job == 0) {
+    state_bind_text(statement, 2, row->provider);
+    if (row->job == 0) {
         (void)sqlite3_bind_null(statement, 3);
         (void)sqlite3_bind_null(statement, 4);
     } else {
-        (void)sqlite3_bind_int64(statement, 3, (int64_t)job);
-        (void)sqlite3_bind_int(statement, 4, attempt);
+        (void)sqlite3_bind_int64(statement, 3, (int64_t)row->job);
+        (void)sqlite3_bind_int(statement, 4, row->attempt);
     }
-    state_bind_text(statement, 5, provider_job_id);
-    state_bind_text(statement, 6, status);
-    if (state_sql_run(store, statement, "store a webhook", fault) != RESULT_OK) {
-        state_sql_rollback(store);
+    state_bind_text(statement, 5, row->provider_job_id);
+    state_bind_text(statement, 6, row->status);
+    return state_sql_run(store, statement, "store a webhook", fault);
+}
+
+enum result state_store_webhooks(struct state_store *store, struct utc_time at,
+                                 const struct webhook_row *rows, uint32_t count,
+                                 struct fault *fault)
+{
+    if (state_sql_begin(store, fault) != RESULT_OK)
         return RESULT_FAULT;
+    for (uint32_t i = 0; i < count; i++) {
+        if (write_webhook(store, at, &rows[i], fault) != RESULT_OK) {
+            state_sql_rollback(store);
+            return RESULT_FAULT;
+        }
     }
     return state_sql_commit(store, fault);
+}
+
+enum result state_store_webhooks_told(struct state_store *store,
+                                      void (*told)(void *context, uint64_t job, uint16_t attempt,
+                                                   const char *provider_job_id),
+                                      void *context, struct fault *fault)
+{
+    static const char sql[] =
+        "SELECT w.job_no, w.attempt, w.provider_job_id FROM webhook AS w"
+        " JOIN job AS j ON j.job_no = w.job_no"
+        " WHERE j.finished_ms IS NULL AND w.provider_job_id IS NOT NULL ORDER BY w.webhook_no";
+    sqlite3_stmt *statement = NULL;
+    enum result result;
+    bool found = false;
+
+    if (state_sql_prepare(store->db, sql, &statement, "read the webhooks", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    for (;;) {
+        result = state_sql_step(store->db, statement, &found, "read the webhooks", fault);
+        if (result != RESULT_OK || !found)
+            break;
+        told(context, (uint64_t)sqlite3_column_int64(statement, 0),
+             (uint16_t)sqlite3_column_int(statement, 1), state_column_text(statement, 2));
+    }
+    sqlite3_finalize(statement);
+    return result;
 }
 
 bool state_store_webhook_seen(struct state_store *store, struct utc_time now, const char *provider,

@@ -166,12 +166,25 @@ MUST_CHECK enum result state_store_resume(struct state_store *store, struct utc_
 
 /* ---- webhooks ---- */
 
-/* A webhook, stored before it is answered; `provider_job_id` may be NULL, `job` 0. Kept for ten
- * minutes when its job is not known. */
-MUST_CHECK enum result state_store_webhook(struct state_store *store, struct utc_time at,
-                                           const char *provider, uint64_t job, uint16_t attempt,
-                                           const char *provider_job_id, const char *status,
-                                           struct fault *fault);
+struct webhook_row {
+    const char *provider;
+    uint64_t job; /* of its token; 0: it has none */
+    uint16_t attempt;
+    const char *provider_job_id; /* NULL */
+    const char *status;          /* NULL */
+};
+
+/* Webhooks, stored in one transaction before they are answered; kept for ten minutes. */
+MUST_CHECK enum result state_store_webhooks(struct state_store *store, struct utc_time at,
+                                            const struct webhook_row *rows, uint32_t count,
+                                            struct fault *fault);
+/* Call `told` for each provider job id that a webhook has told of an open job by its token, oldest
+ * first. */
+MUST_CHECK enum result state_store_webhooks_told(struct state_store *store,
+                                                 void (*told)(void *context, uint64_t job,
+                                                              uint16_t attempt,
+                                                              const char *provider_job_id),
+                                                 void *context, struct fault *fault);
 /* Was a webhook for this provider job id stored in the last ten minutes? */
 bool state_store_webhook_seen(struct state_store *store, struct utc_time now, const char *provider,
                               const char *provider_job_id);

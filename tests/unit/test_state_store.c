@@ -434,6 +434,8 @@ static void test_evidence_of_nonsense_is_kept(void **state)
 
 static void test_webhooks_wait_ten_minutes(void **state)
 {
+    const struct webhook_row webhook = {
+        .provider = "finq", .provider_job_id = "job-9", .status = "done"};
     struct utc_time now = fixture_now();
     struct fault fault;
 
@@ -441,8 +443,7 @@ static void test_webhooks_wait_ten_minutes(void **state)
     fixture_configure(&fixture, three);
     fixture_open(&fixture, now);
     assert_false(state_store_webhook_seen(fixture.store, now, "finq", "job-9"));
-    assert_int_equal(state_store_webhook(fixture.store, now, "finq", 0, 0, "job-9", "done", &fault),
-                     RESULT_OK);
+    assert_int_equal(state_store_webhooks(fixture.store, now, &webhook, 1, &fault), RESULT_OK);
     assert_true(state_store_webhook_seen(fixture.store, now, "finq", "job-9"));
     assert_false(state_store_webhook_seen(fixture.store, now, "bud", "job-9"));
     assert_false(state_store_webhook_seen(fixture.store, utc_add_ms(now, 600001), "finq", "job-9"));
