@@ -133,6 +133,7 @@ static void tick_summary(struct engine *engine, struct time_now now)
     uint32_t waiting = 0;
     struct run_view view;
     struct utc_time next;
+    struct fault fault;
 
     for (uint32_t i = 0; i < scheduler_run_count(engine->scheduler); i++) {
         scheduler_run_view(engine->scheduler, i, &view);
@@ -140,6 +141,8 @@ static void tick_summary(struct engine *engine, struct time_now now)
     }
     next =
         summary_log_tick(engine->summary, now.utc, waiting, scheduler_jobs_live(engine->scheduler));
+    if (summary_log_trouble(engine->summary, &fault))
+        log_fault(engine->log, now.utc, LOG_WARNING, "summary_log_lost", &fault);
     engine->next_summary =
         mono_add_us(now.mono, (next.ms > now.utc.ms ? next.ms - now.utc.ms : 1000) * US_PER_MS);
 }

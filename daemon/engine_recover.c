@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "daemon/engine_internal.h"
+#include "reporting/reporting.h"
+#include "reporting/summary_log.h"
 
 enum result engine_open_links(struct engine *engine, struct config *config,
                               struct provider_link ***out, struct fault *fault)
@@ -155,6 +157,18 @@ enum result engine_load(struct engine *engine, struct consent_table *consents, s
                                open_job_recovered, engine, fault);
 }
 
+/* A log or a folder that cannot be written is no reason to refuse everything else. */
+static void follow_reporting(struct engine *engine, struct time_now now)
+{
+    struct fault fault;
+
+    if (summary_log_configure(engine->summary, engine->config, now.utc, &fault) != RESULT_OK)
+        log_fault(engine->log, now.utc, LOG_ERROR, "summary_log_lost", &fault);
+    if (reporting_configure(engine->reporting, engine->config, &fault) != RESULT_OK)
+        log_fault(engine->log, now.utc, LOG_WARNING, "reporting_trouble", &fault);
+    engine->next_summary = now.mono; /* the period may be another one */
+}
+
 /* Everything new is made before anything old is let go; from `set_config` on only a full disk can
  * fail, and then the next reload mends it. */
 static enum result swap(struct engine *engine, struct config *config,
@@ -180,6 +194,7 @@ static enum result swap(struct engine *engine, struct config *config,
     engine->link_count = config->provider_count;
     config_release(engine->config);
     engine->config = config;
+    follow_reporting(engine, now);
     return RESULT_OK;
 }
 

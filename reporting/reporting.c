@@ -35,8 +35,14 @@ struct task {
     char told[1024];  /* trouble that was reported in this series */
 };
 
+/* Where a finished run is published; texts are owned, NULL: nowhere. */
+struct targets {
+    char *snapshot;
+    char *export_directory;
+    enum export_format export_format;
+};
+
 struct reporting {
-    struct config *config;
     char *database_path;
     char *state_path;
     pthread_t thread;
@@ -50,6 +56,7 @@ struct reporting {
     bool has_ended;
     bool has_trouble;
     struct fault trouble;
+    struct targets targets;
 
     atomic_llong delivered;
     atomic_bool is_abandoned; /* the time to stop is over */
@@ -245,26 +252,43 @@ static void refresh_daily(struct reporting *reporting)
     task_done(reporting, TASK_DAILY, rest_us < DAILY_EVERY_US ? DAILY_EVERY_US : rest_us);
 }
 
-static void publish(struct reporting *reporting)
+static void targets_free(struct targets *targets)
+{
+    free(targets->snapshot);
+    free(targets->export_directory);
+}
+
+/* False when memory is out; then there is nothing to free. */
+static bool targets_copy(struct targets *copy, const char *snapshot, const char *export_directory,
+                         enum export_format export_format)
+{
+    *copy = (struct targets){.export_format = export_format};
+    if (snapshot != NULL)
+        copy->snapshot = strdup(snapshot);
+    if (export_directory != NULL)
+        copy->export_directory = strdup(export_directory);
+    if ((snapshot == NULL || copy->snapshot != NULL) &&
+        (export_directory == NULL || copy->export_directory != NULL))
+        return true;
+    targets_free(copy);
+    return false;
+}
+
+static void publish_to(struct reporting *reporting, const struct targets *targets)
 {
     struct reporting_database *database = reporting->delivery.database;
-    const struct config *config = reporting->config;
     int64_t begun_us;
     bool wants_export = false;
     bool wants_snapshot = false;
     struct fault fault;
 
-    if (database == NULL || reporting->tasks[TASK_DAILY].delay_us > 0 ||
-        (!task_is_ready(reporting, TASK_EXPORT) && !task_is_ready(reporting, TASK_SNAPSHOT)))
-        return;
     if (reporting_publish_waiting(database, &wants_export, &wants_snapshot, &fault) != RESULT_OK) {
         task_failed(reporting, TASK_EXPORT, &fault);
         return;
     }
     if (task_is_ready(reporting, TASK_EXPORT)) {
-        if (!wants_export ||
-            reporting_publish_exports(database, config->reporting.export_directory,
-                                      config->reporting.export_format, &fault) == RESULT_OK)
+        if (!wants_export || reporting_publish_exports(database, targets->export_directory,
+                                                       targets->export_format, &fault) == RESULT_OK)
             task_done(reporting, TASK_EXPORT, 0);
         else
             task_failed(reporting, TASK_EXPORT, &fault);
@@ -272,11 +296,34 @@ static void publish(struct reporting *reporting)
     if (task_is_ready(reporting, TASK_SNAPSHOT)) {
         begun_us = mono_us();
         if (!wants_snapshot ||
-            reporting_publish_snapshot(database, config->reporting.snapshot, &fault) == RESULT_OK)
+            reporting_publish_snapshot(database, targets->snapshot, &fault) == RESULT_OK)
             task_done(reporting, TASK_SNAPSHOT, SNAPSHOT_REST * (mono_us() - begun_us));
         else
             task_failed(reporting, TASK_SNAPSHOT, &fault);
     }
+}
+
+/* Not before the day's rows are right: they are part of what is published. */
+static void publish(struct reporting *reporting)
+{
+    struct targets targets;
+    struct fault fault;
+    bool is_copied;
+
+    if (reporting->delivery.database == NULL || reporting->tasks[TASK_DAILY].delay_us > 0 ||
+        (!task_is_ready(reporting, TASK_EXPORT) && !task_is_ready(reporting, TASK_SNAPSHOT)))
+        return;
+    (void)pthread_mutex_lock(&reporting->mutex);
+    is_copied = targets_copy(&targets, reporting->targets.snapshot,
+                             reporting->targets.export_directory, reporting->targets.export_format);
+    (void)pthread_mutex_unlock(&reporting->mutex);
+    if (!is_copied) {
+        (void)fault_set(&fault, FAULT_TEMPORARY, "out of memory");
+        task_failed(reporting, TASK_EXPORT, &fault);
+        return;
+    }
+    publish_to(reporting, &targets);
+    targets_free(&targets);
 }
 
 /* ---- the thread ---- */
@@ -372,7 +419,7 @@ static void destroy(struct reporting *reporting)
     (void)pthread_mutex_destroy(&reporting->mutex);
     free(reporting->database_path);
     free(reporting->state_path);
-    config_release(reporting->config);
+    targets_free(&reporting->targets);
     free(reporting);
 }
 
@@ -432,10 +479,10 @@ enum result reporting_start(const struct config *config, int64_t delivered, stru
     atomic_init(&reporting->delivered, delivered);
     atomic_init(&reporting->is_abandoned, false);
     reporting->has_news = true;
-    reporting->config = config_retain((struct config *)config);
     reporting->database_path = strdup(config->reporting.database);
     reporting->state_path = strdup(config->state.database);
-    if (reporting->database_path == NULL || reporting->state_path == NULL) {
+    if (reporting->database_path == NULL || reporting->state_path == NULL ||
+        reporting_configure(reporting, config, fault) != RESULT_OK) {
         destroy(reporting);
         return fault_set(fault, FAULT_TEMPORARY, "out of memory");
     }
@@ -446,6 +493,25 @@ enum result reporting_start(const struct config *config, int64_t delivered, stru
                          strerror(error));
     }
     *out = reporting;
+    return RESULT_OK;
+}
+
+enum result reporting_configure(struct reporting *reporting, const struct config *config,
+                                struct fault *fault)
+{
+    struct targets targets;
+    struct targets before;
+
+    if (reporting == NULL)
+        return RESULT_OK;
+    if (!targets_copy(&targets, config->reporting.snapshot, config->reporting.export_directory,
+                      config->reporting.export_format))
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+    (void)pthread_mutex_lock(&reporting->mutex);
+    before = reporting->targets;
+    reporting->targets = targets;
+    (void)pthread_mutex_unlock(&reporting->mutex);
+    targets_free(&before);
     return RESULT_OK;
 }
 

@@ -31,6 +31,10 @@ struct reporting;
  * again: facts wait in the outbox meanwhile. */
 MUST_CHECK enum result reporting_start(const struct config *config, int64_t delivered,
                                        struct reporting **reporting, struct fault *fault);
+/* After a reload: where exports and snapshot go from now on. reporting.database itself needs a
+ * restart. On a fault (out of memory) everything stays as it was. */
+MUST_CHECK enum result reporting_configure(struct reporting *reporting, const struct config *config,
+                                           struct fault *fault);
 /* There may be new facts; cheap, call after commits. */
 void reporting_wake(struct reporting *reporting);
 /* Highest sequence that is durable in the reporting database: give it to outbox_delivered. Starts

@@ -188,14 +188,19 @@ static void write_tally(struct summary_log *log, struct tally *tally, struct utc
     tally->is_touched = false;
 }
 
-static void begin_period(struct summary_log *log, struct utc_time now)
+static struct utc_time end_of_period(const struct summary_log *log, struct utc_time now)
 {
     int64_t into = now.ms % log->every_ms;
 
     if (into < 0)
         into += log->every_ms;
+    return utc_add_ms(now, log->every_ms - into);
+}
+
+static void begin_period(struct summary_log *log, struct utc_time now)
+{
     log->begun = now;
-    log->end = utc_add_ms(now, log->every_ms - into);
+    log->end = end_of_period(log, now);
 }
 
 struct utc_time summary_log_tick(struct summary_log *log, struct utc_time now, uint32_t waiting,
@@ -237,38 +242,72 @@ void summary_log_run(struct summary_log *log, struct utc_time at, const struct m
 
 /* ---- open and close ---- */
 
+static bool is_same_path(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* Write to `path` from now on; NULL: to standard error. */
+static enum result take_path(struct summary_log *log, const char *path, struct fault *fault)
+{
+    char *copy = NULL;
+    int fd = STDERR_FILENO;
+
+    if (path != NULL) {
+        copy = strdup(path);
+        if (copy == NULL)
+            return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+        if (open_file(path, &fd, fault) != RESULT_OK) {
+            free(copy);
+            return RESULT_FAULT;
+        }
+    }
+    if (log->fd != STDERR_FILENO)
+        (void)close(log->fd);
+    free(log->path);
+    log->path = copy;
+    log->fd = fd;
+    log->is_half_done = false;
+    return RESULT_OK;
+}
+
+enum result summary_log_configure(struct summary_log *log, const struct config *config,
+                                  struct utc_time now, struct fault *fault)
+{
+    const char *path = strcmp(config->summary.log, "-") == 0 ? NULL : config->summary.log;
+
+    for (uint32_t i = 0; i < config->provider_count; i++)
+        if (find_tally(log, config->providers[i].name) == NULL)
+            return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+    if (!is_same_path(path, log->path) && take_path(log, path, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    if (log->line.format != config->summary.format) {
+        log_line_deinit(&log->line);
+        log_line_init(&log->line, config->summary.format);
+    }
+    if (log->every_ms != config->summary.every_ms) {
+        log->every_ms = config->summary.every_ms;
+        log->end = end_of_period(log, now);
+    }
+    return RESULT_OK;
+}
+
 enum result summary_log_open(const struct config *config, struct utc_time now,
                              struct summary_log **out, struct fault *fault)
 {
     struct summary_log *log = calloc(1, sizeof *log);
-    bool is_stderr = strcmp(config->summary.log, "-") == 0;
 
     if (log == NULL)
         return fault_set(fault, FAULT_TEMPORARY, "out of memory");
     log->fd = STDERR_FILENO;
-    log->every_ms = config->summary.every_ms;
+    log->begun = now;
     log_line_init(&log->line, config->summary.format);
-    begin_period(log, now);
-    for (uint32_t i = 0; i < config->provider_count; i++)
-        if (find_tally(log, config->providers[i].name) == NULL) {
-            (void)fault_set(fault, FAULT_TEMPORARY, "out of memory");
-            goto fail;
-        }
-    if (!is_stderr) {
-        log->path = strdup(config->summary.log);
-        if (log->path == NULL) {
-            (void)fault_set(fault, FAULT_TEMPORARY, "out of memory");
-            goto fail;
-        }
-        if (open_file(log->path, &log->fd, fault) != RESULT_OK)
-            goto fail;
+    if (summary_log_configure(log, config, now, fault) != RESULT_OK) {
+        summary_log_close(log, now);
+        return RESULT_FAULT;
     }
     *out = log;
     return RESULT_OK;
-fail:
-    log->fd = STDERR_FILENO;
-    summary_log_close(log, now);
-    return RESULT_FAULT;
 }
 
 void summary_log_close(struct summary_log *log, struct utc_time now)

@@ -32,6 +32,10 @@ MUST_CHECK enum result summary_log_open(const struct config *config, struct utc_
                                         struct summary_log **log, struct fault *fault);
 /* Write what was counted in the period that is not over, and free everything. NULL is ignored. */
 void summary_log_close(struct summary_log *log, struct utc_time now);
+/* After a reload: path, form and period of `config` from now on; what was counted stays. On a fault
+ * everything stays as it was. */
+MUST_CHECK enum result summary_log_configure(struct summary_log *log, const struct config *config,
+                                             struct utc_time now, struct fault *fault);
 /* After logrotate moved the file away. On a fault the old file stays in use. */
 MUST_CHECK enum result summary_log_reopen(struct summary_log *log, struct fault *fault);
 

@@ -312,6 +312,36 @@ def test_a_full_night_goes_on_without_its_reporting_database(tmp_path):
         ) == 50
 
 
+def test_a_reload_moves_snapshot_exports_and_summary(tmp_path):
+    with Sandbox(tmp_path, QUICK_SCENARIO) as sandbox:
+        site = plain_site(
+            tmp_path,
+            {"finq": finqware(sandbox)},
+            [{"id": "c", "provider": "finq", "institution": "b"}],
+            {"often": schedule(cron="0 1 1 1 *", deadline="10s")},
+            reporting=REPORTING,
+        )
+        site.rows[0]["schedule"] = "often"
+        site.write()
+        daemon = site.start("serve")
+        wait_for(lambda: site.run("status").returncode == 0, what="the daemon")
+        site.settings["reporting"]["snapshot"] = "elsewhere/r.db"
+        site.settings["reporting"]["export"] = {"directory": "files", "format": "json"}
+        site.settings["summary"] = {"log": "other.log", "every": "1s", "format": "json"}
+        site.settings["schedules"]["often"]["cron"] = "*/2 * * * * *"
+        site.write()
+        site.run("reload", check=0)
+        wait_for(
+            lambda: (tmp_path / "elsewhere" / "r.db").exists() and list(tmp_path.glob("files/*.jsonl")),
+            what="the snapshot and the export of a run",
+        )
+        wait_for(
+            lambda: '"event":"summary"' in (tmp_path / "other.log").read_text(), what="a summary line"
+        )
+        assert end(daemon) == 0
+        assert not (tmp_path / "report").exists() and not (tmp_path / "export").exists()
+
+
 def test_json_lines_and_json_summary(tmp_path):
     night = play(
         tmp_path,

@@ -623,6 +623,28 @@ static void test_a_wake_delivers_without_a_stop(void **state)
     reporting_fixture_deinit(&fixture);
 }
 
+static void test_a_reload_moves_the_snapshot(void **state)
+{
+    struct reporting_fixture fixture;
+    struct reporting *reporting;
+    char other[600];
+    struct fault fault;
+
+    (void)state;
+    reporting_fixture_init(&fixture, CONSENTS);
+    if (reporting_start(fixture.state.config, 0, &reporting, &fault) != RESULT_OK)
+        fail_msg("%s", fault.text);
+    (void)snprintf(other, sizeof other, "%s/other.db", fixture.state.folder);
+    fixture.state.config->reporting.snapshot = other;
+    assert_int_equal(reporting_configure(reporting, fixture.state.config, &fault), RESULT_OK);
+    assert_int_equal(reporting_configure(NULL, fixture.state.config, &fault), RESULT_OK);
+    play_night(&fixture);
+    assert_true(reporting_stop(reporting, reporting_fixture_last(&fixture, NULL), 20000, NULL));
+    assert_int_equal(access(other, F_OK), 0);
+    assert_int_equal(access(fixture.snapshot, F_OK), -1);
+    reporting_fixture_deinit(&fixture);
+}
+
 /* A run that was missed: one row, all its slots. */
 static void test_a_missed_run_adds_up(void **state)
 {
@@ -739,6 +761,7 @@ int main(void)
         cmocka_unit_test(test_a_long_reader_costs_nothing),
         cmocka_unit_test(test_a_file_moved_away_is_made_anew),
         cmocka_unit_test(test_a_wake_delivers_without_a_stop),
+        cmocka_unit_test(test_a_reload_moves_the_snapshot),
         cmocka_unit_test(test_a_missed_run_adds_up),
         cmocka_unit_test(test_the_snapshot_stands_alone),
         cmocka_unit_test(test_columns_are_those_of_the_contract),

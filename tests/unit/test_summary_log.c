@@ -313,6 +313,39 @@ static void test_dropped_lines_are_counted(void **state)
     remove_log(&setting);
 }
 
+static void test_a_reload_changes_the_log(void **state)
+{
+    struct setting setting;
+    char other[200];
+    struct utc_time next;
+    struct fault fault;
+
+    (void)state;
+    open_log(&setting, LOG_FORMAT_LOGFMT);
+    count(&setting, "finq", OUTCOME_REFRESHED, REASON_NONE, 4);
+    /* A path that cannot be written: everything stays. */
+    setting.config.summary.log = "/nonexistent/summary.log";
+    setting.config.summary.format = LOG_FORMAT_JSON;
+    setting.config.summary.every_ms = MS_PER_MINUTE;
+    assert_int_equal(summary_log_configure(setting.log, &setting.config, BEGIN, &fault),
+                     RESULT_FAULT);
+    next = summary_log_tick(setting.log, BEGIN, 0, 0);
+    assert_int_equal(next.ms, BEGIN.ms + 450000);
+    /* Another file, form and period; what was counted goes on. */
+    (void)snprintf(other, sizeof other, "%s/other.log", setting.folder);
+    setting.config.summary.log = other;
+    assert_int_equal(summary_log_configure(setting.log, &setting.config, BEGIN, &fault), RESULT_OK);
+    next = summary_log_tick(setting.log, BEGIN, 0, 0);
+    assert_int_equal(next.ms, BEGIN.ms + 30000);
+    (void)summary_log_tick(setting.log, next, 0, 0);
+    assert_string_equal(read_file(setting.path), "");
+    assert_non_null(strstr(read_file(other), "\"provider\":\"finq\",\"period_s\":30,"
+                                             "\"refreshed\":4,"));
+    close_log(&setting, next);
+    assert_int_equal(unlink(other), 0);
+    remove_log(&setting);
+}
+
 static void test_standard_error(void **state)
 {
     struct setting setting;
@@ -357,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_reopen_after_a_move),
         cmocka_unit_test(test_a_path_that_cannot_be_written),
         cmocka_unit_test(test_dropped_lines_are_counted),
+        cmocka_unit_test(test_a_reload_changes_the_log),
         cmocka_unit_test(test_standard_error),
     };
 
