@@ -7,10 +7,13 @@
 #include <strings.h>
 
 #include "base/text.h"
+#include "provider/json_plain.h"
 
 json_t *json_read_parse(const char *bytes, size_t length, json_error_t *error)
 {
-    return json_loadb(bytes, length, JSON_REJECT_DUPLICATES, error);
+    json_t *plain = json_plain_parse(bytes, length);
+
+    return plain != NULL ? plain : json_loadb(bytes, length, JSON_REJECT_DUPLICATES, error);
 }
 
 static json_t *step_into(json_t *value, const char *token)
