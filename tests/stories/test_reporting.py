@@ -250,7 +250,8 @@ def test_a_killed_night_is_whole_in_reporting(tmp_path):
                 what=f"{threshold} closed jobs",
             )
             end(process, signal.SIGKILL)
-        manifest = site.once(check=0)[0]
+        # A create that was under way at a kill may stay in doubt: then the answer is 1.
+        manifest = site.once(check=(0, 1))[0]
         assert manifest["due"] == 400 and manifest["reconciled"]
     state = site.sql("SELECT job_uid, run_id, consent, outcome, started_ms FROM v1_jobs ORDER BY 1")
     assert state == site.sql(
