@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLOTS_AHEAD 32
+#define SLOTS_AHEAD 12
 
 static enum result write_provider(struct state_store *store, sqlite3_stmt *upsert, uint32_t index,
                                   int64_t *number, struct fault *fault)
