@@ -169,8 +169,8 @@ static void follow_reporting(struct engine *engine, struct time_now now)
     engine->next_summary = now.mono; /* the period may be another one */
 }
 
-/* Everything new is made before anything old is let go; from `set_config` on only a full disk can
- * fail, and then the next reload mends it. */
+/* Everything new is made before anything old is let go. The store takes configuration and consents in
+ * one transaction: on a full disk both stay as they were. */
 static enum result swap(struct engine *engine, struct config *config,
                         struct consent_table *consents, struct time_now now, struct fault *fault)
 {
@@ -184,8 +184,7 @@ static enum result swap(struct engine *engine, struct config *config,
         if (old != UINT32_MAX)
             provider_link_inherit(links[i], engine->links[old]);
     }
-    if (state_store_set_config(engine->store, config, now.utc, fault) != RESULT_OK ||
-        engine_adopt_consents(engine, config, consents, now, false, fault) != RESULT_OK) {
+    if (engine_adopt_consents(engine, config, consents, now, false, fault) != RESULT_OK) {
         engine_free_links(links, config->provider_count);
         return RESULT_FAULT;
     }
