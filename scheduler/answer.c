@@ -263,6 +263,9 @@ static void initiation_refused_for_now(struct scheduler *scheduler, uint32_t ind
         answer_push_consent(scheduler, index, answer,
                             answer->reason != REASON_NONE ? answer->reason : REASON_COOLDOWN);
         job_consider(scheduler, index);
+    } else if (!job->is_repeat && job_pushed_back_until(scheduler, job).ms >=
+                                      job_deadline(scheduler, job).ms) {
+        job_close_waiting(scheduler, index, REASON_PUSHBACK, evidence); /* not awaited */
     } else {
         job_replay(scheduler, index, REASON_PUSHBACK);
     }
@@ -371,17 +374,26 @@ static void learn_expires(struct scheduler *scheduler, struct job *job, const st
     record->as.expires.expires = answer->expires;
 }
 
+/* A refusal that asks for a pause: 429 always, anything else when it names one (Retry-After). */
+static bool asks_for_pause(const struct answer *answer)
+{
+    return answer->class_ == CLASS_PUSHBACK ||
+           (answer->class_ == CLASS_RETRY_LATER && answer->retry_after_ms >= 0);
+}
+
 /* What the answer says about the line, the account and the node, whatever the job. */
 static void feed_gates(struct scheduler *scheduler, struct job *job, const struct answer *answer)
 {
-    struct institution *institution = &scheduler->institutions[job->institution];
-    struct provider *provider = job_provider(scheduler, job);
-    struct limit_node *node = institution->is_default ? &provider->node : &institution->node;
+    struct limit_node *node = job_pushback_node(scheduler, job);
+    const struct provider_settings *settings = &job_provider(scheduler, job)->settings;
+    const struct retry_settings *retry = job_retry_settings(scheduler, job);
+    int64_t first_ms = settings->pushback_first_ms;
 
-    if (answer->class_ == CLASS_PUSHBACK)
-        limit_node_push_back(node, scheduler->now.mono, answer->retry_after_ms,
-                             provider->settings.pushback_first_ms,
-                             provider->settings.pushback_max_ms);
+    if (settings->pushback_yields && retry->backoff_first_ms < first_ms)
+        first_ms = retry->backoff_first_ms;
+    if (asks_for_pause(answer))
+        limit_node_push_back(node, scheduler->now.mono, answer->retry_after_ms, first_ms,
+                             settings->pushback_max_ms);
     else if (answer->answered && node->pushback_until.us <= scheduler->now.mono.us)
         node->pushback_streak = 0;
 }

@@ -185,7 +185,6 @@ static void forget_old_settings(struct scheduler *scheduler)
         scheduler->institutions[i].settings_index = NONE_INDEX;
         scheduler->institutions[i].node.blackout_count = 0;
         scheduler->institutions[i].node.allowed_count = 0;
-        scheduler->institutions[i].consents = 0;
     }
     for (uint32_t i = 0; i < scheduler->schedule_count; i++) {
         scheduler->schedules[i].is_configured = false;

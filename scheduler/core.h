@@ -32,7 +32,7 @@
 #define QUEUE_LEVEL_REPEAT (QUEUE_LEVELS - 1)
 #define WORK_JOB_BIT UINT32_C(0x80000000) /* a work reference names a job, else a slot */
 
-/* A slot that fired no longer ago than this is on time; later it is a misfire. */
+/* A slot that fired no longer ago than this is on time, if we ran then; later it is a misfire. */
 #define ON_TIME_MS (60 * MS_PER_SECOND)
 /* A manual trigger that could not start for so long is given up. */
 #define MANUAL_PATIENCE_MS MS_PER_HOUR
@@ -167,7 +167,6 @@ struct institution {
     uint32_t settings_index;
     uint64_t name_hash;
     struct limit_node node;
-    uint32_t consents; /* that name this node */
     uint32_t jobs;
     uint32_t waiting; /* queued here */
     uint32_t levels;  /* bit set of queues that are not empty */
@@ -301,6 +300,7 @@ struct scheduler {
     struct time_now now; /* of the current step, or of the last call */
     struct batch *batch; /* being filled */
     uint64_t steps;
+    struct utc_time awake_since; /* end of recovery; whatever fired before was missed */
     bool is_recovering;
     bool is_draining;
     bool calendars_enabled;

@@ -149,12 +149,14 @@ static bool advance_firing(struct scheduler *scheduler, uint32_t index)
     struct calendar_firing following = calendar_next(&settings->calendar, schedule->next.at);
     bool is_newest = !following.found || following.at.ms > scheduler->now.utc.ms;
     int64_t late_ms = scheduler->now.utc.ms - schedule->next.at.ms;
+    /* A stall while we ran is forgiven; before our start nobody was there. */
+    bool was_there = schedule->next.at.ms >= scheduler->awake_since.ms;
 
     if (is_fired_already(schedule)) {
         account(scheduler, schedule);
         return true;
     }
-    if (is_newest && late_ms <= ON_TIME_MS)
+    if (is_newest && was_there && late_ms <= ON_TIME_MS)
         return open_run(scheduler, index, TRIGGER_SCHEDULE);
     if (is_newest && settings->misfire == MISFIRE_RUN_ONCE &&
         late_ms <= settings->misfire_max_age_ms)

@@ -90,6 +90,24 @@ struct provider *job_provider(const struct scheduler *scheduler, const struct jo
     return &scheduler->providers[scheduler->institutions[job->institution].provider];
 }
 
+struct limit_node *job_pushback_node(struct scheduler *scheduler, const struct job *job)
+{
+    struct institution *institution = &scheduler->institutions[job->institution];
+
+    return institution->is_default ? &job_provider(scheduler, job)->node : &institution->node;
+}
+
+struct utc_time job_pushed_back_until(struct scheduler *scheduler, const struct job *job)
+{
+    struct limit_node *node = job_pushback_node(scheduler, job);
+    int64_t left_us;
+
+    if (node->pushback_until.us <= scheduler->now.mono.us)
+        return scheduler->now.utc;
+    left_us = node->pushback_until.us - scheduler->now.mono.us;
+    return utc_add_ms(scheduler->now.utc, left_us / US_PER_MS);
+}
+
 struct utc_time job_deadline(const struct scheduler *scheduler, const struct job *job)
 {
     const struct run *run = job_run(scheduler, job);
@@ -433,6 +451,7 @@ void job_retry(struct scheduler *scheduler, uint32_t index, const struct evidenc
     obstacle = consent_obstacle(scheduler, job->consent, scheduler->now.utc, job->is_forced);
     earliest = utc_later(utc_add_ms(scheduler->now.utc, delay_ms), obstacle.utc);
     earliest = utc_later(earliest, job->not_before);
+    earliest = utc_later(earliest, job_pushed_back_until(scheduler, job));
     if (earliest.ms >= deadline.ms) {
         job_close(scheduler, index, job->verdict, job->verdict_reason, evidence);
         return;

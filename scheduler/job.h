@@ -23,6 +23,10 @@ struct provider *job_provider(const struct scheduler *scheduler, const struct jo
 struct utc_time job_deadline(const struct scheduler *scheduler, const struct job *job);
 const struct retry_settings *job_retry_settings(const struct scheduler *scheduler,
                                                 const struct job *job);
+/* The node that a pushback blocks: the institution, or the provider where there is none. */
+struct limit_node *job_pushback_node(struct scheduler *scheduler, const struct job *job);
+/* Until when the provider asked for a pause there; now, or earlier: it asks for none. */
+struct utc_time job_pushed_back_until(struct scheduler *scheduler, const struct job *job);
 
 /* Record the next attempt and ask for its request. Limits were asked before. */
 void job_initiate(struct scheduler *scheduler, uint32_t job);

@@ -35,16 +35,10 @@ static void unqueue_consent(struct scheduler *scheduler, uint32_t consent)
     }
 }
 
-/* Count the consent in, or out, of the schedules and the node that it belongs to. */
+/* Count the consent in, or out, of the schedules that it belongs to. */
 static void count_in(struct scheduler *scheduler, const struct consent *consent, bool is_in)
 {
-    if (consent->schedule_set == UINT16_MAX)
-        return;
-    if (is_in)
-        scheduler->institutions[consent->institution].consents++;
-    else
-        scheduler->institutions[consent->institution].consents--;
-    if (consent->mode == MODE_OFF)
+    if (consent->schedule_set == UINT16_MAX || consent->mode == MODE_OFF)
         return;
     for (uint32_t i = 0; i < scheduler->sets[consent->schedule_set].count; i++) {
         uint32_t schedule = scheduler->sets[consent->schedule_set].schedules[i];

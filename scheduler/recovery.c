@@ -181,7 +181,9 @@ static enum job_state recovered_state(const struct recovered_job *from)
 {
     bool has_time = from->next_attempt.ms != UTC_NONE.ms && from->next_attempt.ms != UTC_NEVER.ms;
 
-    if (!from->is_answered || is_repeat_refused(from))
+    if (!from->is_answered) /* a webhook may have told what the answer did not */
+        return from->reference_hash != 0 ? JOB_RUNNING : JOB_IN_DOUBT;
+    if (is_repeat_refused(from))
         return JOB_IN_DOUBT;
     if (from->last_reason == REASON_IN_DOUBT)
         return from->reference_hash != 0 ? JOB_RUNNING : JOB_IN_DOUBT;
@@ -217,11 +219,15 @@ static void recover_waits(struct scheduler *scheduler, uint32_t index,
     switch (job->state) {
     case JOB_RUNNING:
         job->was_accepted = true;
-        job->is_ours = from->is_repeat;
+        job->is_ours =
+            from->is_repeat || !from->is_answered || from->last_reason == REASON_IN_DOUBT;
         job->reference = from->reference_hash;
         job->poll_delay_ms = settings->completion.poll_first_ms;
         job->give_up_at = core_mono_of(scheduler, give_up);
-        heap_set(&scheduler->jobs_mono, index, scheduler->now.mono.us);
+        /* It may have been polled a moment before the start. */
+        job->last_poll_at = scheduler->now.mono;
+        heap_set(&scheduler->jobs_mono, index,
+                 core_mono_in_ms(scheduler, settings->completion.poll_floor_ms).us);
         break;
     case JOB_IN_DOUBT:
         /* Of a re-POST only the job's start is known: early enough for the dedupe window. */
@@ -275,7 +281,7 @@ enum result scheduler_recover_job(struct scheduler *scheduler, const struct reco
     job->charges = instant_get(&scheduler->consents[from->consent].charged).ms >= from->opened.ms;
     job->level = QUEUE_LEVEL_MANUAL;
     job->deadline = utc_add_ms(from->opened, MANUAL_PATIENCE_MS);
-    if (!from->is_answered && job->state == JOB_IN_DOUBT && !from->is_repeat)
+    if (!from->is_answered && !from->is_repeat)
         job->attempts_counted++;
     if (!from->is_answered) {
         /* It may have left at any moment until we stopped. */
@@ -321,5 +327,6 @@ void scheduler_recover_done(struct scheduler *scheduler, struct time_now now, ui
         if (scheduler->runs[i].in_use)
             run_sort(scheduler, &scheduler->runs[i]);
     join_slots(scheduler);
+    scheduler->awake_since = now.utc;
     scheduler->is_recovering = false;
 }

@@ -107,7 +107,8 @@ struct recovered_job {
     struct utc_time due;
     struct utc_time opened;    /* first attempt */
     uint16_t attempts;         /* recorded so far */
-    uint16_t attempts_counted; /* those that used up an attempt */
+    uint16_t attempts_counted; /* those that used up an attempt, one without an answer
+                                     too; re-POSTs never */
     bool is_answered;          /* the last attempt has its answer */
     bool is_repeat;            /* the last attempt was a re-POST */
     struct utc_time last_sent;

@@ -78,6 +78,7 @@ struct provider_settings {
     int64_t cooldown_refused_max_ms;   /* ...doubling up to this */
     int64_t pushback_first_ms;         /* wait after a 429 without Retry-After, doubling... */
     int64_t pushback_max_ms;           /* ...up to this; also clamps Retry-After */
+    bool pushback_yields; /* nobody wrote that wait: a shorter backoff of the schedule counts */
     int64_t auth_retry_first_ms; /* stopped for credentials: first probe after this, doubling */
     int64_t auth_retry_max_ms;
     int64_t rate_guard_ms; /* added to each rate span: how much a request may be delayed

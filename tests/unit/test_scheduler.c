@@ -809,6 +809,27 @@ static void test_one_renewal_one_replay_then_stop(void **state)
     fixture_destroy(f);
 }
 
+/* A token that came in the ordinary way is renewed at its first refusal, even after an earlier
+ * night in which one had to be replaced. */
+static void test_each_token_has_its_renewal(void **state)
+{
+    struct fixture *f = begin_with_token(1);
+
+    (void)state;
+    go(f);
+    grant(f);
+    reply(f, 1, CLASS_CREDENTIALS);
+    grant(f);
+    reply(f, 1, CLASS_SUCCESS);
+    fixture_advance(f, 24 * MS_PER_HOUR);
+    grant(f); /* the old one is long over */
+    reply(f, 1, CLASS_CREDENTIALS);
+    grant(f); /* at once, no stop */
+    reply(f, 1, CLASS_SUCCESS);
+    assert_closed(f, 1, OUTCOME_REFRESHED, REASON_NONE);
+    fixture_destroy(f);
+}
+
 static void test_rotated_secret_fails_nobody(void **state)
 {
     struct fixture *f = begin(5);
@@ -1143,6 +1164,27 @@ static void test_expires_is_learned(void **state)
     fixture_destroy(f);
 }
 
+/* The same row put again does not undo what was learned; a changed row does. */
+static void test_learned_expires_and_the_row(void **state)
+{
+    struct fixture *f = begin(1);
+    struct answer answer = fixture_answer(CLASS_SUCCESS);
+
+    (void)state;
+    go(f);
+    answer.expires = utc_add_ms(fixture_now(f).utc, MS_PER_HOUR);
+    fixture_deliver(f, out(f, 1), &answer);
+    fixture_reload(f);
+    fixture_advance(f, 24 * MS_PER_HOUR);
+    assert_skipped(f, 1, REASON_EXPIRED);
+    f->consents[1].settings.authorized_at = fixture_now(f).utc;
+    f->consents[1].learned_expires = UTC_NEVER;
+    fixture_reload(f);
+    fixture_advance(f, 24 * MS_PER_HOUR);
+    assert_non_null(fixture_request_of(f, 1));
+    fixture_destroy(f);
+}
+
 /* ---- in doubt ---- */
 
 static void test_reinitiate_once(void **state)
@@ -1246,6 +1288,46 @@ static void test_crash_leaves_doubt(void **state)
     fixture_destroy(f);
 }
 
+/* The attempt in doubt counts, its re-POST does not. */
+static void test_crash_counts_attempts(void **state)
+{
+    struct fixture *f = begin(1);
+
+    (void)state;
+    f->schedules[0].retry.attempts_max = 2;
+    go(f);
+    fixture_send(f, out(f, 1));
+    fixture_start(f, 2);
+    (void)wait_for(f, 1, MS_PER_HOUR);
+    accept(f, 1, 5); /* the re-POST */
+    (void)wait_for(f, 1, MS_PER_HOUR);
+    reply_failed(f, 1, CLASS_RETRY_LATER, REASON_JOB_FAILED);
+    (void)wait_for(f, 1, MS_PER_HOUR);
+    reply_failed(f, 1, CLASS_RETRY_LATER, REASON_PROVIDER_ERROR);
+    assert_closed(f, 1, OUTCOME_FAILED, REASON_PROVIDER_ERROR);
+    assert_int_equal(fixture_job_of(f, 1)->attempts, 3);
+    fixture_destroy(f);
+}
+
+static void test_catch_up_keeps_its_places(void **state)
+{
+    struct fixture *f = begin(1);
+    int64_t due_ms;
+
+    (void)state;
+    f->schedules[0].spread_ms = 4 * MS_PER_HOUR;
+    fixture_start(f, 1);
+    f->true_us = 5 * MS_PER_HOUR * US_PER_MS;
+    fixture_start(f, 1); /* opens the catch-up run at 05:00 */
+    due_ms = fixture_wake_us(f) / US_PER_MS;
+    assert_true(due_ms > 5 * MS_PER_HOUR);
+    fixture_advance(f, MS_PER_MINUTE);
+    fixture_start(f, 2);
+    assert_int_equal(f->run_count, 1);
+    assert_true(fixture_wake_us(f) / US_PER_MS == due_ms);
+    fixture_destroy(f);
+}
+
 /* ---- overlap, misfire, editing ---- */
 
 static void test_superseded_and_single_flight(void **state)
@@ -1303,7 +1385,8 @@ static void test_no_catch_up(void **state)
         {MISFIRE_SKIP, 5 * MS_PER_HOUR, 0},
         {MISFIRE_RUN_ONCE, 13 * MS_PER_HOUR + 1, 0}, /* older than max_age */
         {MISFIRE_RUN_ONCE, 13 * MS_PER_HOUR, 1},
-        {MISFIRE_SKIP, ONE_AM + 60 * MS_PER_SECOND, 1}, /* still on time */
+        {MISFIRE_SKIP, ONE_AM, 1},     /* in time */
+        {MISFIRE_SKIP, ONE_AM + 1, 0}, /* nobody was there */
     };
 
     (void)state;
@@ -1396,6 +1479,45 @@ static void test_removed_consent(void **state)
             refresh(f, c, 1); /* the live job is followed */
     assert_int_equal(run->counts[OUTCOME_REFRESHED], 1);
     assert_int_equal(fixture_open_runs(f), 0);
+    fixture_destroy(f);
+}
+
+/* A slot that is not due for hours goes at once, too. */
+static void test_removed_while_asleep(void **state)
+{
+    struct fixture *f = begin(10);
+
+    (void)state;
+    f->schedules[0].spread_ms = 4 * MS_PER_HOUR;
+    go(f);
+    for (uint32_t c = 1; c <= 10; c++) {
+        f->consents[c].is_there = false;
+        scheduler_consent_remove(f->scheduler, c);
+    }
+    fixture_time(f);
+    assert_int_equal(f->runs[0].counts[OUTCOME_SKIPPED], 10);
+    assert_int_equal(fixture_open_runs(f), 0);
+    fixture_destroy(f);
+}
+
+/* Permits that are out stay out over a reload. */
+static void test_reload_keeps_permits(void **state)
+{
+    struct fixture *f = begin(2);
+
+    (void)state;
+    f->providers[0].limits.rates[0] = (struct rate){1, MS_PER_MINUTE};
+    f->providers[0].limits.rate_count = 1;
+    f->institutions[1].limits.rates[0] = (struct rate){1, MS_PER_MINUTE};
+    f->institutions[1].limits.rate_count = 1;
+    go(f);
+    assert_int_equal(count_out(f), 1); /* not handed over yet */
+    fixture_reload(f);
+    fixture_advance(f, 10 * MS_PER_MINUTE);
+    assert_int_equal(count_out(f), 1);
+    fixture_send(f, out(f, fixture_request_of(f, 1) != NULL ? 1 : 2));
+    fixture_advance(f, MS_PER_MINUTE);
+    assert_int_equal(count_out(f), 2);
     fixture_destroy(f);
 }
 
@@ -1504,6 +1626,28 @@ static void test_paused_until_deadline(void **state)
     assert_skipped(f, 1, REASON_PAUSED);
     assert_skipped(f, 2, REASON_PAUSED);
     fixture_destroy(f);
+}
+
+/* A retry whose time came in a pause goes on when the pause ends, not at the deadline. */
+static void test_paused_retry_goes_on(void **state)
+{
+    static const enum scope_kind scopes[] = {SCOPE_ALL, SCOPE_PROVIDER, SCOPE_INSTITUTION,
+                                             SCOPE_SCHEDULE, SCOPE_CONSENT};
+
+    (void)state;
+    for (size_t i = 0; i < ROW_COUNT(scopes); i++) {
+        struct fixture *f = begin(1);
+        uint32_t index = scopes[i] == SCOPE_INSTITUTION || scopes[i] == SCOPE_CONSENT ? 1 : 0;
+
+        go(f);
+        reply_failed(f, 1, CLASS_RETRY_LATER, REASON_PROVIDER_ERROR);
+        pause_scope(f, EVENT_PAUSE, scopes[i], index, UTC_NEVER);
+        fixture_advance(f, MS_PER_HOUR);
+        assert_waits(f, 1);
+        pause_scope(f, EVENT_RESUME, scopes[i], index, UTC_NONE);
+        assert_non_null(fixture_request_of(f, 1));
+        fixture_destroy(f);
+    }
 }
 
 static void test_manual_trigger(void **state)
@@ -1717,6 +1861,7 @@ int main(void)
         cmocka_unit_test(test_token_pays_at_hand_over),
         cmocka_unit_test(test_probe_opens_for_all),
         cmocka_unit_test(test_one_renewal_one_replay_then_stop),
+        cmocka_unit_test(test_each_token_has_its_renewal),
         cmocka_unit_test(test_rotated_secret_fails_nobody),
         cmocka_unit_test(test_failed_token_stops),
         cmocka_unit_test(test_one_bad_consent_does_not_stop_all),
@@ -1731,11 +1876,14 @@ int main(void)
         cmocka_unit_test(test_look_up_refines),
         cmocka_unit_test(test_states_that_send_nothing),
         cmocka_unit_test(test_expires_is_learned),
+        cmocka_unit_test(test_learned_expires_and_the_row),
         cmocka_unit_test(test_reinitiate_once),
         cmocka_unit_test(test_repeat_in_doubt_again),
         cmocka_unit_test(test_await_webhook),
         cmocka_unit_test(test_await_without_webhook),
         cmocka_unit_test(test_crash_leaves_doubt),
+        cmocka_unit_test(test_crash_counts_attempts),
+        cmocka_unit_test(test_catch_up_keeps_its_places),
         cmocka_unit_test(test_superseded_and_single_flight),
         cmocka_unit_test(test_catch_up),
         cmocka_unit_test(test_no_catch_up),
@@ -1743,11 +1891,14 @@ int main(void)
         cmocka_unit_test(test_clock_set_back_fires_nothing_again),
         cmocka_unit_test(test_editing_never_fires),
         cmocka_unit_test(test_removed_consent),
+        cmocka_unit_test(test_removed_while_asleep),
+        cmocka_unit_test(test_reload_keeps_permits),
         cmocka_unit_test(test_removed_provider_and_schedule),
         cmocka_unit_test(test_removed_provider_of_waiting_retry),
         cmocka_unit_test(test_reload_keeps_windows),
         cmocka_unit_test(test_pause_scopes),
         cmocka_unit_test(test_paused_until_deadline),
+        cmocka_unit_test(test_paused_retry_goes_on),
         cmocka_unit_test(test_manual_trigger),
         cmocka_unit_test(test_trigger_gives_up),
         cmocka_unit_test(test_drain),
