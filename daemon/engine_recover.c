@@ -169,8 +169,8 @@ static void follow_reporting(struct engine *engine, struct time_now now)
     engine->next_summary = now.mono; /* the period may be another one */
 }
 
-/* Everything new is made before anything old is let go. The store takes configuration and consents in
- * one transaction: on a full disk both stay as they were. */
+/* Everything new is made before anything old is let go. The store takes configuration and consents
+ * in one transaction: on a full disk both stay as they were. */
 static enum result swap(struct engine *engine, struct config *config,
                         struct consent_table *consents, struct time_now now, struct fault *fault)
 {
