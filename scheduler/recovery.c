@@ -281,8 +281,6 @@ enum result scheduler_recover_job(struct scheduler *scheduler, const struct reco
     job->charges = instant_get(&scheduler->consents[from->consent].charged).ms >= from->opened.ms;
     job->level = QUEUE_LEVEL_MANUAL;
     job->deadline = utc_add_ms(from->opened, MANUAL_PATIENCE_MS);
-    if (!from->is_answered && !from->is_repeat)
-        job->attempts_counted++;
     if (!from->is_answered) {
         /* It may have left at any moment until we stopped. */
         struct mono_time recorded = past_mono(scheduler, utc_add_ms(from->last_sent, 1));
