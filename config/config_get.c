@@ -54,8 +54,15 @@ struct secret_reference config_get_secret(const struct yaml_node *mapping, const
     return reference;
 }
 
-/* Was `key` left out by the person? Then its default gives way to `ms`; answers whether it did. */
-static bool default_yields(struct load *load, const struct yaml_node *mapping, const char *key,
+bool config_is_written(const struct yaml_node *mapping, const char *key)
+{
+    for (size_t i = 0; mapping != NULL && i < mapping->count; i++)
+        if (strcmp(mapping->keys[i]->text, key) == 0)
+            return mapping->values[i]->place.line != 0;
+    return false;
+}
+
+bool config_default_yields(struct load *load, const struct yaml_node *mapping, const char *key,
                            int64_t ms)
 {
     char text[DURATION_TEXT_SIZE];
@@ -85,9 +92,9 @@ void config_get_waits(struct load *load, const struct yaml_node *mapping, const 
     *max_ms = config_get_number(mapping, max_path, MS_PER_HOUR);
     if (*first_ms <= *max_ms)
         return;
-    if (default_yields(load, mapping, "first", *max_ms))
+    if (config_default_yields(load, mapping, "first", *max_ms))
         *first_ms = *max_ms;
-    else if (default_yields(load, mapping, "max", *first_ms))
+    else if (config_default_yields(load, mapping, "max", *first_ms))
         *max_ms = *first_ms;
     else
         diagnostics_error(load->diagnostics, config_get_place(mapping, max_path),

@@ -86,6 +86,11 @@ struct secret_reference config_get_secret(const struct yaml_node *mapping, const
  * one that a person left out gives way; two written ones are an error about `shown`. */
 void config_get_waits(struct load *load, const struct yaml_node *mapping, const char *path,
                       const char *shown, int64_t *first_ms, int64_t *max_ms);
+/* Did a person write `key`, and is it no default? */
+bool config_is_written(const struct yaml_node *mapping, const char *key);
+/* Was `key` left out by the person? Then its default gives way to `ms`; answers whether it did. */
+bool config_default_yields(struct load *load, const struct yaml_node *mapping, const char *key,
+                           int64_t ms);
 /* Where a value stands; where its mapping does when it was left out. */
 struct place config_get_place(const struct yaml_node *mapping, const char *path);
 /* Where the key of `path` stands in `mapping`, which must have it. */

@@ -264,6 +264,32 @@ static void make_wait(struct load *load, const struct yaml_node *waits, const ch
     config_get_waits(load, part(waits, key), "providers.*.waits.pushback", shown, first_ms, max_ms);
 }
 
+/* Who wrote a cooldown and no wait after a refusal means the cooldown: that long, then doubling. */
+static void make_cooldown_wait(struct load *load, struct provider_settings *settings,
+                               const struct yaml_node *consent, const struct yaml_node *waits)
+{
+    const struct yaml_node *wait = part(waits, "cooldown");
+    const struct yaml_node *cooldown = part(consent, "cooldown");
+    const bool is_written = config_is_written(consent, "cooldown") &&
+                            (cooldown == NULL || cooldown->kind != YAML_MAPPING ||
+                             config_is_written(cooldown, "after_accept"));
+    int64_t ms = settings->cooldown.after_accept_ms;
+
+    make_wait(load, waits, "cooldown", &settings->cooldown_refused_first_ms,
+              &settings->cooldown_refused_max_ms);
+    if (!is_written || ms == 0 || config_is_written(wait, "first"))
+        return;
+    ms = ms > MS_PER_SECOND ? ms : MS_PER_SECOND;
+    if (ms > settings->cooldown_refused_max_ms) {
+        if (config_default_yields(load, wait, "max", ms))
+            settings->cooldown_refused_max_ms = ms;
+        else
+            ms = settings->cooldown_refused_max_ms;
+    }
+    if (config_default_yields(load, wait, "first", ms))
+        settings->cooldown_refused_first_ms = ms;
+}
+
 /* --- Institutions ---------------------------------------------------------------------------- */
 
 static void make_institutions(struct load *load, uint32_t index, const struct yaml_node *node)
@@ -343,11 +369,11 @@ static void make_provider(struct load *load, uint32_t index, const struct yaml_n
     make_consent_rules(load, settings, node);
     make_completion(load, provider, &settings->completion, node);
     waits = part(node, "waits");
-    make_wait(load, waits, "cooldown", &settings->cooldown_refused_first_ms,
-              &settings->cooldown_refused_max_ms);
+    make_cooldown_wait(load, settings, part(node, "consent"), waits);
     make_wait(load, waits, "credentials", &settings->auth_retry_first_ms,
               &settings->auth_retry_max_ms);
     make_wait(load, waits, "pushback", &settings->pushback_first_ms, &settings->pushback_max_ms);
+    settings->pushback_yields = !config_is_written(part(waits, "pushback"), "first");
     if (provider->definition == NULL)
         return;
     mode = api_definition_mode(provider->definition, provider->auth_mode);

@@ -58,14 +58,14 @@
         .help = "As `blackout`: `Mon-Fri 22:00-06:00 Europe/London`." \
     }
 
-#define WAIT_ROWS(prefix, what, first_text, last_text, last_help) \
+#define WAIT_ROWS(prefix, what, first_text, first_help, last_text, last_help) \
     {.path = prefix, .type = OPTION_MAPPING, .help = "After " what "."}, \
         {.path = prefix ".first", \
          .type = OPTION_DURATION, \
          .default_text = first_text, \
          .min = SECONDS(1), \
          .max = DAYS(7), \
-         .help = "The first wait; each further one is twice as long, up to `max`."}, \
+         .help = "The first wait; each further one is twice as long, up to `max`." first_help}, \
     { \
         .path = prefix ".max", .type = OPTION_DURATION, .default_text = last_text, \
         .min = SECONDS(1), .max = DAYS(7), .help = last_help \
@@ -338,11 +338,13 @@ const struct config_option option_table[] = {
     {.path = "providers.*.waits",
      .type = OPTION_MAPPING,
      .help = "How long to wait after refusals that name no time."},
-    WAIT_ROWS("providers.*.waits.cooldown", "a consent was refused as too soon", "15m", "6h",
+    WAIT_ROWS("providers.*.waits.cooldown", "a consent was refused as too soon", "15m",
+              " Where `consent.cooldown` is written and this is not, it is that long.", "6h",
               "The longest wait."),
-    WAIT_ROWS("providers.*.waits.credentials", "the provider refused our credentials", "1m", "30m",
-              "The longest wait."),
-    WAIT_ROWS("providers.*.waits.pushback", "HTTP 429 without a Retry-After", "30s", "1h",
+    WAIT_ROWS("providers.*.waits.credentials", "the provider refused our credentials", "1m", "",
+              "30m", "The longest wait."),
+    WAIT_ROWS("providers.*.waits.pushback", "HTTP 429 without a Retry-After", "30s",
+              " Where it is not written, a shorter `retry.backoff.first` counts.", "1h",
               "The longest wait; a longer Retry-After is cut to it."),
 
     {.path = "schedules", .type = OPTION_MAPPING, .help = "When consents are refreshed, by name."},

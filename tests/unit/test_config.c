@@ -447,6 +447,35 @@ static void test_defaults(void **state)
     assert_int_equal(strlen(config->digest), 32);
 }
 
+/* A written cooldown is also how long a consent waits that was refused as too soon. */
+static void test_cooldown_wait(void **state)
+{
+    static const struct {
+        const char *yaml;
+        int64_t first_s, max_s;
+    } rows[] = {
+        {GOOD, 900, 21600},
+        {PROVIDER(", consent: {cooldown: 3s}"), 3, 21600},
+        {PROVIDER(", consent: {cooldown: 8h}"), 28800, 28800},
+        {PROVIDER(", consent: {cooldown: 0s}"), 900, 21600},
+        {PROVIDER(", consent: {cooldown: {after_accept: 5s}}"), 5, 21600},
+        {PROVIDER(", consent: {cooldown: {after_failure: 5s}}"), 900, 21600},
+        {PROVIDER(", consent: {cooldown: 3s}, waits: {cooldown: {first: 1m}}"), 60, 21600},
+        {PROVIDER(", consent: {cooldown: 8h}, waits: {cooldown: {max: 1h}}"), 3600, 3600},
+    };
+    struct config_fixture *fixture = *state;
+
+    for (size_t i = 0; i < ROW_COUNT(rows); i++) {
+        config_fixture_check(fixture, rows[i].yaml);
+        if (fixture->config == NULL)
+            fail_msg("row %zu: %s", i, config_fixture_said(fixture));
+        assert_int_equal(fixture->config->provider_settings[0].cooldown_refused_first_ms,
+                         rows[i].first_s * 1000);
+        assert_int_equal(fixture->config->provider_settings[0].cooldown_refused_max_ms,
+                         rows[i].max_s * 1000);
+    }
+}
+
 /* A default never contradicts what a person wrote. */
 static void test_defaults_give_way(void **state)
 {
@@ -817,6 +846,7 @@ int main(void)
         TEST(test_warnings),
         TEST(test_defaults),
         TEST(test_defaults_give_way),
+        TEST(test_cooldown_wait),
         TEST(test_values),
         TEST(test_institutions),
         TEST(test_includes),

@@ -568,6 +568,69 @@ static void test_pushback_blocks_institution(void **state)
     fixture_destroy(f);
 }
 
+/* A Retry-After counts in whatever refusal it stands: the bank is left alone, others are not. */
+static void test_retry_after_of_any_refusal(void **state)
+{
+    struct fixture *f = begin(3);
+    struct answer answer = fixture_answer(CLASS_RETRY_LATER);
+
+    (void)state;
+    f->institutions[1].limits.jobs_running_max = 1;
+    f->consents[3].settings.institution = 2;
+    go(f);
+    assert_int_equal(count_out(f), 2);
+    answer.reason = REASON_PROVIDER_ERROR;
+    answer.retry_after_ms = 5 * MS_PER_MINUTE;
+    fixture_deliver(f, out(f, fixture_request_of(f, 1) != NULL ? 1 : 2), &answer);
+    fixture_advance(f, 5 * MS_PER_MINUTE - 1);
+    assert_int_equal(count_out(f), 1); /* B's goes on */
+    fixture_advance(f, 1);
+    assert_int_equal(count_out(f), 2);
+    fixture_destroy(f);
+}
+
+/* A retry that the provider allows only after the deadline is not awaited. */
+static void test_retry_after_past_deadline(void **state)
+{
+    static const struct {
+        enum answer_class class_;
+        enum outcome outcome;
+        enum reason reason;
+    } rows[] = {
+        {CLASS_PUSHBACK, OUTCOME_SKIPPED, REASON_PUSHBACK},
+        {CLASS_RETRY_LATER, OUTCOME_FAILED, REASON_PROVIDER_ERROR},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ROW_COUNT(rows); i++) {
+        struct fixture *f = begin(1);
+        struct answer answer = fixture_answer(rows[i].class_);
+
+        f->providers[0].pushback_max_ms = 24 * MS_PER_HOUR;
+        go(f);
+        answer.reason = rows[i].reason;
+        answer.retry_after_ms = 24 * MS_PER_HOUR;
+        fixture_deliver(f, out(f, 1), &answer);
+        assert_closed(f, 1, rows[i].outcome, rows[i].reason);
+        fixture_destroy(f);
+    }
+}
+
+/* Who wrote a backoff and no wait after 429 does not wait longer than that backoff. */
+static void test_pushback_yields_to_backoff(void **state)
+{
+    struct fixture *f = begin(1);
+
+    (void)state;
+    f->providers[0].pushback_first_ms = 30 * MS_PER_SECOND;
+    f->providers[0].pushback_yields = true;
+    f->schedules[0].retry.backoff_first_ms = 2 * MS_PER_SECOND;
+    go(f);
+    reply(f, 1, CLASS_PUSHBACK);
+    assert_int_equal(wait_for(f, 1, MS_PER_MINUTE), 2 * MS_PER_SECOND);
+    fixture_destroy(f);
+}
+
 static void test_pushback_without_institution_blocks_provider(void **state)
 {
     struct fixture *f = begin(2);
@@ -1852,6 +1915,9 @@ int main(void)
         cmocka_unit_test(test_retry_past_deadline_is_not_awaited),
         cmocka_unit_test(test_retry_waits_for_dedupe_window),
         cmocka_unit_test(test_pushback_blocks_institution),
+        cmocka_unit_test(test_retry_after_of_any_refusal),
+        cmocka_unit_test(test_retry_after_past_deadline),
+        cmocka_unit_test(test_pushback_yields_to_backoff),
         cmocka_unit_test(test_pushback_without_institution_blocks_provider),
         cmocka_unit_test(test_pushback_doubles),
         cmocka_unit_test(test_reasons_at_deadline),
