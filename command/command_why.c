@@ -5,6 +5,7 @@
 
 #include "command/commands.h"
 #include "command/control_call.h"
+#include "daemon/clock.h"
 #include "state/state_query.h"
 
 static const char usage[] =
@@ -68,28 +69,54 @@ static void add_gate(json_t *gates, const char *gate, const char *reason, const 
                                     "reason", reason, "earliest_at", earliest));
 }
 
+static int64_t column_integer(uint32_t count, const char *const *columns,
+                              const struct query_value *values, const char *name, int64_t missing)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(columns[i], name) == 0)
+            return values[i].type == QUERY_INTEGER ? values[i].integer : missing;
+    return missing;
+}
+
+/* The gates that the records know, by the daemon's names and in its order. */
 static enum result offline_row(void *context, uint32_t count, const char *const *columns,
                                const struct query_value *values, struct fault *fault)
 {
     struct offline_row *row = context;
     const char *status = column_text(count, columns, values, "status");
-    const char *next_allowed = column_text(count, columns, values, "next_allowed_at");
+    const char *mode = column_text(count, columns, values, "mode");
     const char *reason = column_text(count, columns, values, "not_before_reason");
     const char *not_before = column_text(count, columns, values, "not_before_at");
-    bool is_active = status != NULL && strcmp(status, "active") == 0;
+    const char *next_allowed = column_text(count, columns, values, "next_allowed_at");
+    int64_t allowed_ms = column_integer(count, columns, values, "next_allowed_ms", INT64_MIN);
+    int64_t before_ms = column_integer(count, columns, values, "not_before_ms", INT64_MIN);
+    int64_t quota = column_integer(count, columns, values, "quota_limit", INT64_MAX);
+    bool is_full = column_integer(count, columns, values, "quota_used", 0) >= quota;
+    /* The later of the clocks is told; one that ends sooner says nothing more. */
+    bool waits = allowed_ms > clock_now().utc.ms && allowed_ms > before_ms;
+    bool is_listen = mode != NULL && strcmp(mode, "listen") == 0;
+    bool is_over =
+        status == NULL || strcmp(status, "expired") == 0 || strcmp(status, "removed") == 0;
+    bool is_held = status != NULL && strcmp(status, "held") == 0;
+    bool is_paused = status != NULL && strcmp(status, "paused") == 0;
     json_t *gates = json_array();
 
     (void)fault;
-    add_gate(gates, "status", is_active ? NULL : status, NULL);
+    add_gate(gates, "status", is_listen ? "listen_only" : is_over ? status : NULL, NULL);
+    add_gate(gates, "held", is_held ? "held" : NULL, NULL);
+    add_gate(gates, "paused", is_paused ? "paused" : NULL, NULL);
     add_gate(gates, "not_before",
              not_before == NULL ? NULL
              : reason == NULL   ? "retry_wait"
                                 : reason,
              not_before);
-    add_gate(gates, "quota_and_cooldown", next_allowed == NULL ? NULL : "cooldown", next_allowed);
+    add_gate(gates, "cooldown", waits && !is_full ? "cooldown" : NULL,
+             waits && !is_full ? next_allowed : NULL);
+    add_gate(gates, "quota", waits && is_full ? "quota" : NULL,
+             waits && is_full ? next_allowed : NULL);
     row->answer = json_pack("{s:s, s:o, s:s?, s:b}", "consent",
                             column_text(count, columns, values, "consent"), "gates", gates,
-                            "earliest_at", next_allowed, "offline", 1);
+                            "earliest_at", is_paused ? NULL : next_allowed, "offline", 1);
     row->is_found = true;
     return RESULT_OK;
 }

@@ -345,6 +345,7 @@ static void flush(struct control_exchange *client)
         struct evbuffer *output = bufferevent_get_output(client->connection);
 
         if (evbuffer_get_length(output) > 0) {
+            evbuffer_unfreeze(output, 1); /* a bufferevent keeps its front to itself */
             (void)evbuffer_write(output, bufferevent_getfd(client->connection));
         }
     }

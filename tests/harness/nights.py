@@ -12,6 +12,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+from contextlib import contextmanager
 import urllib.request
 from pathlib import Path
 
@@ -409,3 +410,42 @@ def broken_rules(sandbox, allowed=()):
     """Rules that were broken, by name; those of `allowed` are not told."""
     rules = sandbox.stats()["rule_breaks"]["by_rule"]
     return {name: count for name, count in rules.items() if count and name not in allowed}
+
+
+def status_of(site):
+    """The objects of `refreshd status`; the first is the engine."""
+    done = site.run("status", "--format", "json", check=0)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def is_serving(site):
+    """Does a lock holder answer on the control socket?"""
+    if not (site.folder / "state.db.sock").exists():
+        return False
+    return not status_of(site)[0].get("offline", False)
+
+
+def serve(site, *arguments):
+    """Start the daemon and wait until it answers."""
+    process = site.start("serve", *arguments)
+
+    def answers():
+        assert process.poll() is None, (site.folder / "serve.log").read_text()
+        return is_serving(site)
+
+    wait_for(answers, what="the daemon")
+    return process
+
+
+@contextmanager
+def serving(site, *arguments):
+    """A daemon for the length of a block; drained at its end."""
+    process = serve(site, *arguments)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            code = end(process)
+            assert code == 0, (site.folder / "serve.log").read_text()
+        elif process.stdout:
+            process.stdout.close()
