@@ -121,7 +121,9 @@ struct transport_call {
 /* A socket of the shard that libcurl has not closed. */
 struct socket_note {
     int fd;
-    uint64_t key; /* hash of its four ends; 0: no request has gone over it yet */
+    uint64_t key;      /* hash of its four ends; 0: no request has gone over it yet */
+    unsigned interest; /* that libcurl told last */
+    void *watch;       /* the loop's, while libcurl does not want it: see transport_socket_rest */
 };
 
 struct transport_shard {
@@ -170,6 +172,14 @@ struct socket_ends {
 
 void transport_socket_opened(struct transport_shard *shard, int fd);
 void transport_socket_closed(struct transport_shard *shard, int fd);
+/* What libcurl wants to know of `fd`: TRANSPORT_READ | TRANSPORT_WRITE. */
+void transport_socket_interest(struct transport_shard *shard, int fd, unsigned interest);
+/* libcurl wants `watch` no more; most often until the next request on this connection. So it is
+ * kept, and taking it up again costs nothing. False: it has to go, because it waits for more than
+ * reading, or the socket is none whose end we see. */
+bool transport_socket_rest(struct transport_shard *shard, int fd, void *watch);
+/* The watch that rests on `fd`, not resting any more; NULL: none. */
+void *transport_socket_wake(struct transport_shard *shard, int fd);
 /* The first request on a new connection: from now on its ends name its descriptor. */
 void transport_socket_name(struct transport_shard *shard, const struct socket_ends *ends);
 /* Has something arrived, the end included, on a pooled HTTP/1 connection? Then it is read away, the

@@ -14,19 +14,31 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *w
     struct transport_shard *shard = user;
     const struct transport_hooks *hooks = &shard->client->transport->hooks;
     unsigned interest = 0;
+    void *resting = NULL;
     void *assigned;
 
     (void)easy;
     if (what == CURL_POLL_REMOVE) {
         if (watch != NULL) {
-            hooks->socket_forget(hooks->context, watch);
+            if (!transport_socket_rest(shard, fd, watch)) {
+                hooks->socket_forget(hooks->context, watch);
+            }
             curl_multi_assign(shard->multi, fd, NULL);
         }
         return 0;
     }
     interest |= (what & CURL_POLL_IN) != 0 ? TRANSPORT_READ : 0;
     interest |= (what & CURL_POLL_OUT) != 0 ? TRANSPORT_WRITE : 0;
-    assigned = hooks->socket_watch(hooks->context, watch, shard, fd, interest);
+    transport_socket_interest(shard, fd, interest);
+    if (watch == NULL) {
+        resting = transport_socket_wake(shard, fd);
+    }
+    if (resting != NULL && interest == TRANSPORT_READ) {
+        assigned = resting;
+    } else {
+        assigned = hooks->socket_watch(hooks->context, resting != NULL ? resting : watch, shard, fd,
+                                       interest);
+    }
     if (assigned != watch) {
         curl_multi_assign(shard->multi, fd, assigned);
     }
@@ -191,9 +203,15 @@ static void tell_finished(struct transport_shard *shard)
 
 void transport_socket_ready(struct transport_shard *shard, int fd, unsigned ready)
 {
+    const struct transport_hooks *hooks = &shard->client->transport->hooks;
+    void *resting = transport_socket_wake(shard, fd);
     int running;
     int what = 0;
 
+    if (resting != NULL) { /* no request waits for that: see transport_socket_is_stale */
+        hooks->socket_forget(hooks->context, resting);
+        return;
+    }
     what |= (ready & TRANSPORT_READ) != 0 ? CURL_CSELECT_IN : 0;
     what |= (ready & TRANSPORT_WRITE) != 0 ? CURL_CSELECT_OUT : 0;
     /* A failure here concerns single transfers, which end by themselves or by their timeout. */

@@ -4,7 +4,8 @@
  *
  * libcurl tells the four ends of a connection before each request, but not its descriptor; so those
  * are noted when sockets open, named when they carry their first request, and forgotten when
- * libcurl closes them. */
+ * libcurl closes them. The loop goes on watching a socket between two requests; what becomes ready
+ * then is nobody's, and its watch ends. */
 #include "provider/transport_private.h"
 
 #include <errno.h>
@@ -42,14 +43,60 @@ void transport_socket_opened(struct transport_shard *shard, int fd)
     shard->sockets[shard->socket_count++] = (struct socket_note){.fd = fd};
 }
 
-void transport_socket_closed(struct transport_shard *shard, int fd)
+static struct socket_note *note_of(struct transport_shard *shard, int fd)
 {
     for (uint32_t i = 0; i < shard->socket_count; i++) {
         if (shard->sockets[i].fd == fd) {
-            shard->sockets[i] = shard->sockets[--shard->socket_count];
-            return;
+            return &shard->sockets[i];
         }
     }
+    return NULL;
+}
+
+void transport_socket_interest(struct transport_shard *shard, int fd, unsigned interest)
+{
+    struct socket_note *note = note_of(shard, fd);
+
+    if (note != NULL) {
+        note->interest = interest;
+    }
+}
+
+bool transport_socket_rest(struct transport_shard *shard, int fd, void *watch)
+{
+    struct socket_note *note = note_of(shard, fd);
+
+    if (note == NULL || note->interest != TRANSPORT_READ) {
+        return false;
+    }
+    note->watch = watch;
+    return true;
+}
+
+void *transport_socket_wake(struct transport_shard *shard, int fd)
+{
+    struct socket_note *note = note_of(shard, fd);
+    void *watch = NULL;
+
+    if (note != NULL) {
+        watch = note->watch;
+        note->watch = NULL;
+    }
+    return watch;
+}
+
+void transport_socket_closed(struct transport_shard *shard, int fd)
+{
+    const struct transport_hooks *hooks = &shard->client->transport->hooks;
+    struct socket_note *note = note_of(shard, fd);
+
+    if (note == NULL) {
+        return;
+    }
+    if (note->watch != NULL) {
+        hooks->socket_forget(hooks->context, note->watch);
+    }
+    *note = shard->sockets[--shard->socket_count];
 }
 
 static int port_of(const struct sockaddr_storage *address)
