@@ -2,6 +2,7 @@
  * state_care.c - checkpoints, retention, trimming: a little at a time, off the hot path. */
 #include "state/state_care.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -232,6 +233,22 @@ enum result state_care_prune_step(struct state_store *store, struct utc_time now
     return RESULT_OK;
 }
 
+/* Sorted in a file: in memory a million names would cost 70 MB. */
+static enum result build_name_index(struct state_store *store, struct fault *fault)
+{
+    enum result result;
+
+    (void)sqlite3_exec(store->db, "PRAGMA temp_store = FILE", NULL, NULL, NULL);
+    result = state_sql_execute(store->db,
+                               "CREATE UNIQUE INDEX IF NOT EXISTS consent_by_name"
+                               " ON consent (consent)",
+                               "index the consents by name", fault);
+    (void)sqlite3_exec(store->db, "PRAGMA temp_store = MEMORY", NULL, NULL, NULL);
+    store->needs_name_index = result != RESULT_OK;
+    (void)malloc_trim(0);
+    return result;
+}
+
 enum result state_store_care(struct state_store *store, struct utc_time now, bool *more,
                              struct fault *fault)
 {
@@ -242,14 +259,8 @@ enum result state_store_care(struct state_store *store, struct utc_time now, boo
     state_store_checkpoint_if_due(store);
     if (store->needs_log)
         store->needs_log = state_open_log(store, fault) != RESULT_OK;
-    if (store->needs_name_index) {
-        if (state_sql_execute(store->db,
-                              "CREATE UNIQUE INDEX IF NOT EXISTS consent_by_name"
-                              " ON consent (consent)",
-                              "index the consents by name", fault) != RESULT_OK)
-            return RESULT_FAULT;
-        store->needs_name_index = false;
-    }
+    if (store->needs_name_index && build_name_index(store, fault) != RESULT_OK)
+        return RESULT_FAULT;
     if (store->retain_jobs_ms == 0) /* no configuration yet */
         return RESULT_OK;
     if (now.ms >= store->care_retention_ms || now.ms < store->care_mark_ms) {

@@ -2,6 +2,7 @@
  * state_consents.c - the population as rows: numbers for new consents, history for gone ones. */
 #include "state/state_private.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -295,26 +296,37 @@ out:
 
 /* ---- writing ---- */
 
+/* Parameters 1 to 10 of an insert or update. A statement keeps what was bound: `before` (NULL:
+ * nothing) is the row that was bound last, and what does not differ is left. */
 static void bind_consent(const struct sync *sync, sqlite3_stmt *statement, uint32_t number,
-                         const struct consent_view *view)
+                         const struct consent_view *view, const struct consent_settings *before)
 {
+    const struct consent_settings *settings = &view->settings;
+
     (void)sqlite3_bind_int64(statement, 1, number);
     (void)sqlite3_bind_int64(statement, 2, sync->institution_nos[view->institution]);
-    (void)sqlite3_bind_int64(statement, 3, sync->set_nos[view->settings.schedule_set]);
-    (void)sqlite3_bind_int(statement, 4, view->settings.mode);
-    if (view->settings.priority == PRIORITY_FROM_SCHEDULE)
-        (void)sqlite3_bind_null(statement, 5);
-    else
-        (void)sqlite3_bind_int(statement, 5, view->settings.priority);
+    if (before == NULL || before->schedule_set != settings->schedule_set)
+        (void)sqlite3_bind_int64(statement, 3, sync->set_nos[settings->schedule_set]);
+    if (before == NULL || before->mode != settings->mode)
+        (void)sqlite3_bind_int(statement, 4, settings->mode);
+    if (before == NULL || before->priority != settings->priority) {
+        if (settings->priority == PRIORITY_FROM_SCHEDULE)
+            (void)sqlite3_bind_null(statement, 5);
+        else
+            (void)sqlite3_bind_int(statement, 5, settings->priority);
+    }
     state_bind_text(statement, 6, view->customer[0] == '\0' ? NULL : view->customer);
     (void)sqlite3_bind_int(statement, 7, view->customer_is_own_id ? 1 : 0);
-    state_bind_time(statement, 8, view->settings.expires);
-    state_bind_time(statement, 9, view->settings.authorized_at);
+    if (before == NULL || before->expires.ms != settings->expires.ms)
+        state_bind_time(statement, 8, settings->expires);
+    if (before == NULL || before->authorized_at.ms != settings->authorized_at.ms)
+        state_bind_time(statement, 9, settings->authorized_at);
     state_bind_text(statement, 10, view->tags[0] == '\0' ? NULL : view->tags);
 }
 
+/* `before`: what the statement has bound, updated; its hash 0 means nothing yet. */
 static enum result insert_row(struct sync *sync, sqlite3_stmt *insert, uint32_t row,
-                              struct fault *fault)
+                              struct consent_settings *before, struct fault *fault)
 {
     struct consent_view *view = &sync->view;
     char name[CONSENT_NAME_BYTES];
@@ -323,11 +335,11 @@ static enum result insert_row(struct sync *sync, sqlite3_stmt *insert, uint32_t 
     consent_table_get(sync->table, row, view);
     end = stpcpy(stpcpy(stpcpy(name, sync->config->providers[view->provider].name), "/"), view->id);
     sync->numbers[row] = ++sync->number_max;
-    bind_consent(sync, insert, sync->numbers[row], view);
+    bind_consent(sync, insert, sync->numbers[row], view, before->hash == 0 ? NULL : before);
+    *before = view->settings;
     (void)sqlite3_bind_text(insert, 11, name, (int)(end - name), SQLITE_STATIC);
     (void)sqlite3_bind_int64(insert, 12, sync->store->names.provider_nos[view->provider]);
     (void)sqlite3_bind_int64(insert, 13, (int64_t)(view->settings.hash >> 32));
-    (void)sqlite3_bind_int64(insert, 14, sync->store->last_run_no);
     return state_sql_run(sync->store, insert, "write a consent", fault);
 }
 
@@ -383,6 +395,7 @@ static enum result insert_rows(struct sync *sync, struct fault *fault)
     uint32_t first = sync->number_max + 1;
     uint32_t count = 0;
     uint32_t *rows = new_rows(sync, &count);
+    struct consent_settings before = {0};
     sqlite3_stmt *insert = NULL;
     enum result result = RESULT_FAULT;
 
@@ -393,8 +406,9 @@ static enum result insert_rows(struct sync *sync, struct fault *fault)
         goto out;
     if (state_sql_prepare(sync->store->db, sql, &insert, "write the consents", fault) != RESULT_OK)
         goto out;
+    (void)sqlite3_bind_int64(insert, 14, sync->store->last_run_no);
     for (uint32_t i = 0; i < count; i++)
-        if (insert_row(sync, insert, rows[i], fault) != RESULT_OK)
+        if (insert_row(sync, insert, rows[i], &before, fault) != RESULT_OK)
             goto out;
     for (uint32_t number = first; number <= sync->number_max; number += LEDGER_CONSENTS) {
         uint32_t last = number + LEDGER_CONSENTS - 1;
@@ -439,7 +453,7 @@ static enum result write_change(struct sync *sync, const struct change *change,
         return state_commit_ledger(store, LEDGER_CONSENT, change->number, 0, fault);
     }
     consent_table_get(sync->table, change->row, &sync->view);
-    bind_consent(sync, statements->update, change->number, &sync->view);
+    bind_consent(sync, statements->update, change->number, &sync->view, NULL);
     (void)sqlite3_bind_int(statements->update, 11, change->changes_dates ? 1 : 0);
     if (state_sql_run(store, statements->update, "change a consent", fault) != RESULT_OK)
         return RESULT_FAULT;
@@ -594,6 +608,8 @@ out:
     free(sync.institution_nos);
     free(sync.set_nos);
     free(sync.changes);
+    if (sync.is_bulk)
+        (void)malloc_trim(0); /* what loading took is not needed again */
     return result;
 }
 
