@@ -219,6 +219,15 @@ static void test_a_changed_fact_moves_its_day(void **state)
     reporting_fixture_deinit(&fixture);
 }
 
+/* As the care of the store does with entries that were delivered. */
+static void trim_outbox(struct reporting_fixture *fixture)
+{
+    fixture_close(&fixture->state);
+    reporting_fixture_execute(fixture->state.database,
+                              "DELETE FROM ledger WHERE seq < (SELECT max(seq) FROM ledger)");
+    fixture_open(&fixture->state, SLOT);
+}
+
 static void test_a_database_that_lost_its_file_is_filled_again(void **state)
 {
     struct reporting_fixture fixture;
@@ -229,12 +238,19 @@ static void test_a_database_that_lost_its_file_is_filled_again(void **state)
     play_night(&fixture);
     reporting_fixture_deliver(&fixture, true);
     reporting_fixture_dump(fixture.database, false, &expected);
+    trim_outbox(&fixture);
     reporting_fixture_remove(fixture.database);
     reporting_fixture_deliver(&fixture, true); /* the outbox has nothing new */
     assert_same_dump(fixture.database, &expected, false);
     /* One from a backup, older than what was delivered. */
     reporting_fixture_execute(fixture.database,
                               "UPDATE delivery_position SET sequence = 3;"
+                              "DELETE FROM fact_refresh WHERE outcome <> 'refreshed'");
+    reporting_fixture_deliver(&fixture, true);
+    assert_same_dump(fixture.database, &expected, false);
+    /* And the other way round: the state database is from a backup, older than this one. */
+    reporting_fixture_execute(fixture.database,
+                              "UPDATE delivery_position SET sequence = 1000000;"
                               "DELETE FROM fact_refresh WHERE outcome <> 'refreshed'");
     reporting_fixture_deliver(&fixture, true);
     assert_same_dump(fixture.database, &expected, false);
@@ -514,6 +530,96 @@ static void test_a_foreign_writer_delays_and_is_told_once(void **state)
     reporting_fixture_deinit(&fixture);
 }
 
+/* When the folder was last changed: each attempt at a snapshot makes and removes a file there. */
+struct watched {
+    char path[512];
+    int64_t changed_ms;
+};
+static bool has_changed_later(void *context)
+{
+    struct watched *watched = context;
+    struct stat status;
+    int64_t changed_ms;
+
+    assert_int_equal(stat(watched->path, &status), 0);
+    changed_ms = (int64_t)status.st_mtim.tv_sec * 1000 + status.st_mtim.tv_nsec / 1000000;
+    if (changed_ms < watched->changed_ms + 500)
+        return false;
+    watched->changed_ms = changed_ms;
+    return true;
+}
+
+static void test_the_same_trouble_is_told_once(void **state)
+{
+    struct reporting_fixture fixture;
+    struct reporting *reporting;
+    struct watched watched;
+    char snapshot[600];
+    struct fault fault;
+
+    (void)state;
+    reporting_fixture_init(&fixture, CONSENTS);
+    play_night(&fixture);
+    (void)snprintf(watched.path, sizeof watched.path, "%s/report", fixture.state.folder);
+    (void)snprintf(snapshot, sizeof snapshot, "%s/s.db", watched.path);
+    assert_int_equal(mkdir(watched.path, 0755), 0);
+    assert_int_equal(mkdir(snapshot, 0755), 0); /* a folder where the file should be */
+    watched.changed_ms = 0;
+    fixture.state.config->reporting.snapshot = snapshot;
+    if (reporting_start(fixture.state.config, 0, &reporting, &fault) != RESULT_OK)
+        fail_msg("%s", fault.text);
+    wait_for(has_trouble, reporting);
+    assert_non_null(strstr(last_trouble.text, snapshot));
+    wait_for(has_changed_later, &watched);
+    wait_for(has_changed_later, &watched); /* the second attempt... */
+    wait_for(has_changed_later, &watched); /* ...has failed when the third begins */
+    assert_false(reporting_trouble(reporting, &fault));
+    /* A snapshot that cannot be made keeps no facts back, and its turn comes. */
+    assert_int_equal(reporting_delivered(reporting), reporting_fixture_last(&fixture, NULL));
+    assert_int_equal(rmdir(snapshot), 0);
+    assert_true(reporting_stop(reporting, reporting_fixture_last(&fixture, NULL), 20000, NULL));
+    assert_int_equal(reporting_fixture_integer(snapshot, "SELECT count(*) FROM fact_refresh"), 7);
+    assert_int_equal(unlink(snapshot), 0);
+    assert_int_equal(rmdir(watched.path), 0);
+    reporting_fixture_deinit(&fixture);
+}
+
+static bool is_there(void *context)
+{
+    return access(context, F_OK) == 0;
+}
+
+/* Two runs within the half minute in which days are not computed anew: the second one's snapshot
+ * still has its day. */
+static void test_a_snapshot_holds_the_day_of_its_run(void **state)
+{
+    struct reporting_fixture fixture;
+    struct reporting *reporting;
+    struct fixture *records = &fixture.state;
+    struct utc_time slot = utc_add_ms(SLOT, MS_PER_DAY);
+    struct fault fault;
+
+    (void)state;
+    reporting_fixture_init(&fixture, CONSENTS);
+    play_night(&fixture);
+    if (reporting_start(records->config, 0, &reporting, &fault) != RESULT_OK)
+        fail_msg("%s", fault.text);
+    wait_for(is_there, fixture.snapshot);
+    assert_int_equal(unlink(fixture.snapshot), 0);
+    fixture_run_open(records, slot, 2, TRIGGER_SCHEDULE, slot, 1);
+    fixture_skip(records, slot, 2, number(&fixture, "finq/c1"), REASON_QUOTA);
+    fixture_run_close(records, slot, 2);
+    fixture_commit(records);
+    reporting_wake(reporting);
+    wait_for(is_there, fixture.snapshot);
+    assert_int_equal(reporting_fixture_integer(fixture.snapshot,
+                                               "SELECT skipped FROM daily_institution"
+                                               " WHERE day = '2026-11-22'"),
+                     1);
+    assert_true(reporting_stop(reporting, reporting_fixture_last(&fixture, NULL), 20000, NULL));
+    reporting_fixture_deinit(&fixture);
+}
+
 static void test_a_writer_that_stays_does_not_keep_the_daemon(void **state)
 {
     struct reporting_fixture fixture;
@@ -757,6 +863,8 @@ int main(void)
         cmocka_unit_test(test_a_missing_folder_is_a_fault),
         cmocka_unit_test(test_without_a_database_every_call_is_harmless),
         cmocka_unit_test(test_a_foreign_writer_delays_and_is_told_once),
+        cmocka_unit_test(test_the_same_trouble_is_told_once),
+        cmocka_unit_test(test_a_snapshot_holds_the_day_of_its_run),
         cmocka_unit_test(test_a_writer_that_stays_does_not_keep_the_daemon),
         cmocka_unit_test(test_a_long_reader_costs_nothing),
         cmocka_unit_test(test_a_file_moved_away_is_made_anew),

@@ -308,6 +308,7 @@ static void test_dropped_lines_are_counted(void **state)
     assert_non_null(strstr(read_file(setting.path), expected));
     summary_log_run(setting.log, BEGIN, &manifest);
     assert_non_null(strstr(read_file(setting.path), expected));
+    assert_null(strstr(strstr(read_file(setting.path), "lines_dropped") + 1, "lines_dropped"));
     assert_false(summary_log_trouble(setting.log, &fault));
     close_log(&setting, BEGIN);
     remove_log(&setting);
