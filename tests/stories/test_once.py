@@ -6,6 +6,7 @@ import datetime
 import json
 import re
 import signal
+import sqlite3
 
 import pytest
 
@@ -386,3 +387,101 @@ def test_runs_in_quick_succession_have_ids_of_their_own(tmp_path, sandbox):
     ids = [site.once(check=0)[0]["run_id"] for _ in range(3)]
     assert len(set(ids)) == 3
     assert site.one("SELECT count(*) FROM v1_runs") == 3
+
+
+# ---- what a run keeps to ----
+
+
+def test_a_run_that_ends_after_its_deadline_is_late(tmp_path, slow_sandbox):
+    schedules = {"nightly": schedule(deadline="1s")}
+    site = plain_site(tmp_path, {"p": finqware(slow_sandbox)}, rows(2), schedules)
+    manifest = site.once(check=0)[0]
+    assert (manifest["refreshed"], manifest["late"]) == (2, True), "open jobs are followed"
+    assert site.one("SELECT late FROM v1_runs") == 1
+
+
+def test_nothing_is_initiated_after_the_deadline(tmp_path, slow_sandbox):
+    schedules = {"nightly": schedule(deadline="1500ms")}
+    entry = finqware(slow_sandbox, limits={"jobs_running": 2})
+    site = plain_site(tmp_path, {"p": entry}, rows(6), schedules)
+    manifest = site.once(check=0)[0]
+    assert (manifest["refreshed"], manifest["skipped"]) == (2, 4)
+    assert site.sql("SELECT DISTINCT reason FROM v1_skips") == [("concurrency",)]
+    deadline = site.one("SELECT deadline_ms FROM v1_runs")
+    assert site.one("SELECT max(sent_ms) FROM v1_attempts") < deadline
+
+
+def test_nine_goes_first(tmp_path, sandbox):
+    population = rows(6)
+    for row in population:
+        row.update(institution="bank", priority=row["id"][1])
+    entry = finqware(sandbox, limits={"jobs_running": 1})
+    site = plain_site(tmp_path, {"p": entry}, population)
+    site.once(check=0)
+    order = [row[0] for row in site.sql("SELECT consent FROM v1_attempts ORDER BY sent_ms")]
+    assert order == [f"p/c{i}" for i in (5, 4, 3, 2, 1, 0)]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_never_more_than_ninety_days_are_asked_for(tmp_path, sandbox, version):
+    schedules = {"nightly": schedule(look_back="400d", look_until="1h")}
+    site = plain_site(tmp_path, {"p": bud(sandbox, version=version)}, bud_rows(2), schedules)
+    assert site.once(check=0)[0]["refreshed"] == 2
+    check_story(site, sandbox)
+
+
+def test_our_own_customer_id_is_sent_as_such(tmp_path, sandbox):
+    population = [dict(row, customer_own_id=f"own-{i}") for i, row in enumerate(rows(2))]
+    site = plain_site(tmp_path, {"p": bud(sandbox)}, population)
+    assert site.once(check=0)[0]["refreshed"] == 2
+    assert {line["customer"] for line in sandbox.ledger()} == {"own-0", "own-1"}
+    check_story(site, sandbox)
+
+
+def test_two_consents_of_one_single_flight_key_are_an_error(tmp_path, sandbox):
+    population = [dict(row, customer="same", institution="bank") for row in rows(2)]
+    site = plain_site(tmp_path, {"p": bud(sandbox)}, population)
+    done = site.run("once", check=78)
+    assert '"p/c1"' in done.stderr and '"c0"' in done.stderr
+    assert "consents.csv:3:" in done.stderr and "consents.csv:2:" in done.stderr
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path, sandbox):
+    site = plain_site(tmp_path, {"p": finqware(sandbox)}, rows(1))
+    site.settings["state"]["database"] = "absent/state.db"
+    site.write()
+    done = site.run("once")
+    assert done.returncode in (73, 74) and "absent" in done.stderr, done.stderr
+    assert done.stdout == ""
+
+
+def test_a_damaged_database_is_not_used(tmp_path, sandbox):
+    site = plain_site(tmp_path, {"p": finqware(sandbox)}, rows(1))
+    site.state.write_bytes(b"this is no database " * 500)
+    done = site.run("once")
+    assert done.returncode in (65, 70, 74) and "state.db" in done.stderr, done.stderr
+    assert sandbox.stats()["requests"] == 0
+
+
+def test_a_database_of_a_newer_program_is_refused(tmp_path, sandbox):
+    site = plain_site(tmp_path, {"p": finqware(sandbox)}, rows(1))
+    site.once(check=0)
+    connection = sqlite3.connect(site.state)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    requests = sandbox.stats()["requests"]
+    done = site.run("once")
+    assert done.returncode not in (0, 1) and "99" in done.stderr, done.stderr
+    assert sandbox.stats()["requests"] == requests
+
+
+def test_a_provider_that_nobody_listens_at_costs_slots_only(tmp_path, sandbox):
+    entry = finqware(sandbox, base_url="http://127.0.0.1:9")
+    site = plain_site(tmp_path, {"p": finqware(sandbox), "q": entry}, rows(2) + rows(2, "q"))
+    manifest = site.once(check=1)[0]
+    assert (manifest["refreshed"], manifest["failed"]) == (2, 2)
+    assert site.sql("SELECT DISTINCT reason, attempts FROM v1_jobs WHERE provider = 'q'") == [
+        ("transport", 3)
+    ]
+    assert site.one("SELECT max(quota_used) FROM v1_consents WHERE provider = 'q'") == 0
+    check_story(site, sandbox)
