@@ -168,61 +168,6 @@ struct calendar_firing calendar_latest(const struct calendar *calendar, struct u
     return firing_at(calendar, found_s);
 }
 
-/* From when on a span shows only local times that were not shown shortly before: until then the
- * policy has a say. At least its first second, which may stand for a gap. */
-static int64_t calm_from(const struct zone *zone, const struct zone_span *span)
-{
-    struct zone_span before = *span;
-    int64_t calm_s;
-
-    if (span->start_s == INT64_MIN)
-        return INT64_MIN;
-    calm_s = span->start_s + 1;
-    while (before.start_s > span->start_s - ZONE_REPEAT_MAX_S) {
-        before = zone_span_at(zone, before.start_s - 1);
-        calm_s = max_of(calm_s, before.end_s + before.offset_s - span->offset_s);
-    }
-    return calm_s;
-}
-
-/* Firings in [from_s, limit_s), one by one. */
-static int64_t count_one_by_one(const struct calendar *calendar, int64_t from_s, int64_t limit_s)
-{
-    int64_t count = 0;
-
-    for (; next_between(calendar, from_s, limit_s, &from_s); from_s++)
-        count++;
-    return count;
-}
-
-int64_t calendar_count(const struct calendar *calendar, struct utc_time after,
-                       struct utc_time until)
-{
-    int64_t from_s = first_second_after(after);
-    int64_t limit_s = first_second_after(until);
-    int64_t every_s = calendar->cron.every_s;
-    int64_t count = 0;
-
-    if (from_s >= limit_s)
-        return 0;
-    if (every_s > 0)
-        return floor_div(limit_s - 1, every_s) - floor_div(from_s - 1, every_s);
-    while (from_s < limit_s) {
-        struct zone_span span = zone_span_at(calendar->zone, from_s);
-        int64_t end_s = min_of(span.end_s, limit_s);
-
-        if (has_policy(calendar)) {
-            int64_t calm_s = min_of(end_s, max_of(from_s, calm_from(calendar->zone, &span)));
-
-            count += count_one_by_one(calendar, from_s, calm_s);
-            from_s = calm_s;
-        }
-        count += cron_count_local(&calendar->cron, from_s + span.offset_s, end_s + span.offset_s);
-        from_s = end_s;
-    }
-    return count;
-}
-
 /* Two digits. */
 static bool two_digits(const char *text, int32_t max, int32_t *out)
 {

@@ -46,12 +46,10 @@ struct calendar_firing {
  * refuses it. */
 struct calendar_firing calendar_next(const struct calendar *calendar, struct utc_time after);
 
-/* The latest firing in (after, until], and how many there are: what a stopped daemon has missed.
- * Cost grows with the number of clock changes in between, not with the number of firings. */
+/* The latest firing in (after, until]: what a stopped daemon has missed last. Cost grows with the
+ * number of clock changes in between, not with the number of firings. */
 struct calendar_firing calendar_latest(const struct calendar *calendar, struct utc_time after,
                                        struct utc_time until);
-int64_t calendar_count(const struct calendar *calendar, struct utc_time after,
-                       struct utc_time until);
 
 enum deadline_kind {
     DEADLINE_NEXT_FIRING, /* the default */

@@ -16,15 +16,6 @@ static int32_t lowest_bit(uint64_t set)
     return __builtin_ctzll(set);
 }
 
-static int32_t count_bits(uint64_t set)
-{
-    int32_t count = 0;
-
-    for (; set != 0; set &= set - 1)
-        count++;
-    return count;
-}
-
 /* The members of `set` that are not below `value`; value in 0..63. */
 static uint64_t bits_from(uint64_t set, int32_t value)
 {
@@ -141,27 +132,6 @@ static bool next_in_day(const struct cron *cron, int32_t from_s, int32_t *out_s)
     return true;
 }
 
-/* How many seconds of a day match at or after `from_s`. */
-static int64_t count_in_day(const struct cron *cron, int32_t from_s)
-{
-    int32_t hour = from_s / 3600;
-    int32_t minute = from_s / 60 % 60;
-    uint64_t later_hours = bits_from(cron->hours, hour);
-    uint64_t later_minutes = bits_from(cron->minutes, minute);
-    int64_t per_minute = count_bits(cron->seconds);
-    int64_t count = 0;
-
-    if (later_hours != 0 && lowest_bit(later_hours) == hour) {
-        later_hours &= later_hours - 1;
-        if (later_minutes != 0 && lowest_bit(later_minutes) == minute) {
-            later_minutes &= later_minutes - 1;
-            count = count_bits(bits_from(cron->seconds, from_s % 60));
-        }
-        count += count_bits(later_minutes) * per_minute;
-    }
-    return count + count_bits(later_hours) * count_bits(cron->minutes) * per_minute;
-}
-
 /* Walks months; `day` is where the first month begins to count, 1 in all later ones. */
 struct month_walk {
     int32_t year;
@@ -220,32 +190,4 @@ bool cron_next_local(const struct cron *cron, int64_t from_s, int64_t limit_s, i
         }
     }
     return false;
-}
-
-int64_t cron_count_local(const struct cron *cron, int64_t from_s, int64_t limit_s)
-{
-    int64_t first_day = floor_div(from_s, SECONDS_PER_DAY);
-    int64_t limit_day = floor_div(limit_s, SECONDS_PER_DAY);
-    int64_t per_day = count_in_day(cron, 0);
-    struct month_walk walk = month_walk_at(first_day);
-    int64_t count = 0;
-
-    REQUIRE(cron->every_s == 0);
-    if (from_s >= limit_s)
-        return 0;
-    /* Whole days first, the one that holds the limit included; then take off what is too much. */
-    for (; walk.start <= limit_day; month_walk_on(&walk)) {
-        for (uint32_t days = month_walk_days(&walk, cron); days != 0; days &= days - 1) {
-            int64_t day = walk.start + lowest_bit(days) - 1;
-
-            if (day > limit_day)
-                break;
-            count += per_day;
-            if (day == first_day)
-                count -= per_day - count_in_day(cron, (int32_t)(from_s - day * SECONDS_PER_DAY));
-            if (day == limit_day)
-                count -= count_in_day(cron, (int32_t)(limit_s - day * SECONDS_PER_DAY));
-        }
-    }
-    return count;
 }

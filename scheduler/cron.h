@@ -60,7 +60,4 @@ uint32_t cron_days(const struct cron *cron, int32_t year, int32_t month);
  * @every. Steps by months and days, never by minutes. */
 bool cron_next_local(const struct cron *cron, int64_t from_s, int64_t limit_s, int64_t *out_s);
 
-/* How many local seconds in [from_s, limit_s) match. Not for @every. */
-int64_t cron_count_local(const struct cron *cron, int64_t from_s, int64_t limit_s);
-
 #endif

@@ -501,52 +501,6 @@ static void test_next_local(void **state)
     }
 }
 
-/* Counting is the same as asking again and again. */
-static void test_counting_is_enumerating(void **state)
-{
-    static const char *const texts[] = {
-        "* * * * *",
-        "*/7 * * * *",
-        "0 1 * * *",
-        "30 2,3,22 L * *",
-        "15 */5 * * 1-5",
-        "0 0 29 2 *",
-        "1,31 10-50/8 3-9 13 * 5",
-        "0 12 1W,LW * *",
-        "59 59 23 * * *",
-        "0 0 0 1 * *",
-        "*/30 0 12 ? * 2#2",
-    };
-    struct random random;
-
-    (void)state;
-    random_init(&random, unit_seed());
-    for (size_t i = 0; i < ROW_COUNT(texts); i++) {
-        struct cron cron = parse(texts[i]);
-
-        for (int n = 0; n < 60; n++) {
-            int64_t from_s = local_s("1960-01-01") + (int64_t)random_below(&random, 4000000000);
-            uint64_t spread = n % 3 == 0 ? 200000 : n % 3 == 1 ? 8000000 : 60000;
-            int64_t limit_s = from_s + (int64_t)random_below(&random, spread);
-            int64_t count = 0;
-            int64_t found_s = from_s;
-
-            /* Whole days and minutes are the borders that count. */
-            if (n % 4 == 0) {
-                from_s -= from_s % 86400;
-                limit_s -= limit_s % 86400;
-            }
-            for (found_s = from_s; cron_next_local(&cron, found_s, limit_s, &found_s); found_s++)
-                count++;
-            if (cron_count_local(&cron, from_s, limit_s) != count)
-                fail_msg("%s from %" PRId64 " to %" PRId64 ": %" PRId64 ", not %" PRId64, texts[i],
-                         from_s, limit_s, cron_count_local(&cron, from_s, limit_s), count);
-        }
-        assert_int_equal(cron_count_local(&cron, 5, 5), 0);
-        assert_int_equal(cron_count_local(&cron, 90000, 5), 0);
-    }
-}
-
 /* Good texts with a few characters changed: taken and then of use, or refused with a place. */
 static void test_damaged_texts(void **state)
 {
@@ -590,7 +544,6 @@ int main(void)
         cmocka_unit_test(test_length_is_bounded),
         cmocka_unit_test(test_days),
         cmocka_unit_test(test_next_local),
-        cmocka_unit_test(test_counting_is_enumerating),
         cmocka_unit_test(test_damaged_texts),
     };
 
