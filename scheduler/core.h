@@ -238,7 +238,7 @@ struct run {
     enum sweep sweep;
     uint32_t sweep_cursor;
     bool deadline_swept;
-    bool is_superseded;
+    bool is_superseded; /* the next run of its schedule has fired */
 };
 
 struct park_entry {

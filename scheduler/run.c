@@ -180,7 +180,7 @@ void run_slot_skip(struct scheduler *scheduler, uint32_t index, enum reason reas
     run_slot_done(scheduler, index, OUTCOME_SKIPPED);
 }
 
-static enum reason slot_waits_for(struct scheduler *scheduler, uint32_t index);
+static enum reason slot_ends_for(struct scheduler *scheduler, uint32_t index);
 
 bool run_slot_judge(struct scheduler *scheduler, uint32_t index)
 {
@@ -199,7 +199,7 @@ bool run_slot_judge(struct scheduler *scheduler, uint32_t index)
     if (refusal == REASON_NONE && scheduler->consents[slot->consent].job != NONE_INDEX)
         refusal = REASON_SINGLE_FLIGHT;
     if (refusal == REASON_NONE && now.ms >= run->deadline.ms)
-        refusal = slot_waits_for(scheduler, index);
+        refusal = slot_ends_for(scheduler, index);
     if (refusal != REASON_NONE) {
         run_slot_skip(scheduler, index, refusal);
         return false;
@@ -262,6 +262,8 @@ void run_slot_consider(struct scheduler *scheduler, uint32_t index)
 
 void run_start_sweep(struct run *run, enum sweep sweep)
 {
+    if (sweep == SWEEP_SUPERSEDED)
+        run->is_superseded = true;
     if (run->sweep > sweep)
         return; /* what goes on already ends these slots too */
     run->sweep = sweep;
@@ -304,6 +306,33 @@ static enum reason slot_waits_for(struct scheduler *scheduler, uint32_t index)
     return reason != REASON_NONE ? reason : REASON_DEADLINE;
 }
 
+/* Has the next run of its schedule fired, or does it as soon as there is room for it? */
+static bool next_has_fired(const struct scheduler *scheduler, const struct run *run)
+{
+    const struct schedule *schedule = &scheduler->schedules[run->schedule];
+
+    return run->is_superseded ||
+           (scheduler->calendars_enabled && schedule->is_configured && schedule->next.found &&
+            schedule->next.at.ms <= scheduler->now.utc.ms);
+}
+
+/* The deadline is the next firing where nobody wrote another one: what only waited for its turn was
+ * superseded then, while a state (a pause, refused credentials, a window) stays the reason. */
+static enum reason slot_ends_for(struct scheduler *scheduler, uint32_t index)
+{
+    enum reason reason = slot_waits_for(scheduler, index);
+
+    switch (reason) {
+    case REASON_RATE:
+    case REASON_CONCURRENCY:
+    case REASON_FAIRNESS:
+    case REASON_DEADLINE:
+        return next_has_fired(scheduler, run_of_slot(scheduler, index)) ? REASON_SUPERSEDED
+                                                                        : reason;
+    default: return reason;
+    }
+}
+
 static void sweep_slot(struct scheduler *scheduler, struct run *run, uint32_t index)
 {
     struct slot *slot = &scheduler->slots[index];
@@ -315,7 +344,7 @@ static void sweep_slot(struct scheduler *scheduler, struct run *run, uint32_t in
         return;
     reason = run->sweep == SWEEP_MEMBERS      ? REASON_REMOVED
              : run->sweep == SWEEP_SUPERSEDED ? REASON_SUPERSEDED
-                                              : slot_waits_for(scheduler, index);
+                                              : slot_ends_for(scheduler, index);
     slot_detach(scheduler, index);
     run_slot_skip(scheduler, index, reason);
 }

@@ -1419,6 +1419,31 @@ static void test_superseded_and_single_flight(void **state)
     fixture_destroy(f);
 }
 
+/* Without a deadline of its own a run ends when the next one fires: what waited for its turn is
+ * superseded, what a pause kept back says so. */
+static void test_superseded_at_the_default_deadline(void **state)
+{
+    (void)state;
+    for (int is_paused = 0; is_paused < 2; is_paused++) {
+        struct fixture *f = begin(2);
+        uint32_t waiting;
+
+        f->schedules[0].deadline.duration_ms = 24 * MS_PER_HOUR;
+        f->institutions[1].limits.rates[0] = (struct rate){1, 48 * MS_PER_HOUR};
+        f->institutions[1].limits.rate_count = 1;
+        go(f);
+        waiting = fixture_request_of(f, 1) != NULL ? 2 : 1;
+        refresh(f, 3 - waiting, 1);
+        if (is_paused != 0)
+            pause_scope(f, EVENT_PAUSE, SCOPE_INSTITUTION, 1, UTC_NEVER);
+        fixture_advance(f, 24 * MS_PER_HOUR);
+        assert_int_equal(f->runs[0].slots[waiting], OUTCOME_SKIPPED);
+        assert_int_equal(f->runs[0].skip_reasons[waiting],
+                         is_paused != 0 ? REASON_PAUSED : REASON_SUPERSEDED);
+        fixture_destroy(f);
+    }
+}
+
 static void test_catch_up(void **state)
 {
     struct fixture *f = begin(2);
@@ -1951,6 +1976,7 @@ int main(void)
         cmocka_unit_test(test_crash_counts_attempts),
         cmocka_unit_test(test_catch_up_keeps_its_places),
         cmocka_unit_test(test_superseded_and_single_flight),
+        cmocka_unit_test(test_superseded_at_the_default_deadline),
         cmocka_unit_test(test_catch_up),
         cmocka_unit_test(test_no_catch_up),
         cmocka_unit_test(test_catch_up_ends_at_next_firing),
