@@ -182,10 +182,8 @@ bool integer_parse(const char *text, size_t length, int64_t min, int64_t max, in
 
 void memory_wipe(void *memory, size_t bytes)
 {
-    volatile unsigned char *p = memory;
-
-    while (bytes-- > 0)
-        *p++ = 0;
+    if (bytes > 0)
+        explicit_bzero(memory, bytes);
 }
 
 uint64_t hash_bytes(const void *bytes, size_t length, uint64_t seed)

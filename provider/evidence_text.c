@@ -150,6 +150,23 @@ static size_t match_secret(const struct secrets *secrets, const char *at, size_t
     return longest;
 }
 
+/* How many bytes stand for themselves: printable, and no secret begins there. */
+static size_t plain_run(const struct secrets *secrets, const char *at, size_t left)
+{
+    size_t run = 0;
+
+    for (; run < left; run++) {
+        const char byte = at[run];
+
+        if (byte < 0x20 || byte == 0x7F || byte == '%' || byte == '\\' || byte == '+')
+            break;
+        for (size_t i = 0; i < secrets->count; i++)
+            if (byte == secrets->items[i].bytes[0])
+                return run;
+    }
+    return run;
+}
+
 /* Length of the printable UTF-8 sequence at `p` (2..4), or 0: not UTF-8, or a C1 control. */
 static size_t printable_sequence(const unsigned char *p, size_t left)
 {
@@ -201,12 +218,21 @@ void evidence_text(char *out, size_t size, const char *bytes, size_t length,
     for (size_t i = 0; i < length;) {
         char piece[8];
         size_t piece_length = 3;
-        size_t taken = match_secret(&secrets, bytes + i, length - i);
+        size_t room = size - 1 - used;
+        size_t left = length - i;
+        size_t taken = plain_run(&secrets, bytes + i, left < room ? left : room);
 
+        if (taken > 0) {
+            memcpy(out + used, bytes + i, taken);
+            used += taken;
+            i += taken;
+            continue;
+        }
+        taken = match_secret(&secrets, bytes + i, left);
         if (taken > 0)
             memcpy(piece, "***", 3);
         else
-            taken = printable((const unsigned char *)bytes + i, length - i, piece, &piece_length);
+            taken = printable((const unsigned char *)bytes + i, left, piece, &piece_length);
         if (used + piece_length >= size)
             break;
         memcpy(out + used, piece, piece_length);
