@@ -302,6 +302,41 @@ static char *store(struct transport_call *call, const char *bytes, size_t length
     return place;
 }
 
+/* Can path and query be put into a parsed URL byte by byte? libcurl writes percent escapes anew
+ * when they are set alone, and a fragment is neither. */
+static bool is_plain_target(const char *target)
+{
+    size_t i = 0;
+
+    while (target[i] > 0x20 && target[i] < 0x7f && target[i] != '%' && target[i] != '#') {
+        i++;
+    }
+    return target[0] == '/' && target[i] == '\0';
+}
+
+/* Tell libcurl the URL: as a rule the parsed origin with another path and query, because parsing it
+ * and putting it together again is a tenth of all that libcurl does for a request. */
+static CURLUcode set_url(struct transport_call *call, char *url)
+{
+    const struct transport_client *client = call->shard->client;
+    const struct origin *origin = &client->origins[is_of_origin(url, &client->origins[0]) ? 0 : 1];
+    char *target = url + origin->length;
+    char *query = strchr(target, '?');
+    CURLUcode code = CURLUE_OK;
+
+    if (!is_plain_target(target) || call->url_origin != origin) {
+        code = curl_url_set(call->url, CURLUPART_URL, url, CURLU_DISALLOW_USER | CURLU_PATH_AS_IS);
+        call->url_origin = code == CURLUE_OK && is_plain_target(target) ? origin : NULL;
+        return code;
+    }
+    if (query != NULL) {
+        *query = '\0';
+    }
+    code |= curl_url_set(call->url, CURLUPART_PATH, target, 0);
+    code |= curl_url_set(call->url, CURLUPART_QUERY, query != NULL ? query + 1 : NULL, 0);
+    return code;
+}
+
 /* Copy the request into the call's storage and tell libcurl where it lies. */
 static CURLcode prepare(struct transport_call *call, const struct transport_request *request)
 {
@@ -310,9 +345,11 @@ static CURLcode prepare(struct transport_call *call, const struct transport_requ
     bool is_post = strcmp(request->method, "POST") == 0;
     bool has_plain_method = is_post || strcmp(request->method, "GET") == 0;
     struct curl_slist *nodes = call->header_nodes;
-    CURLcode code;
+    CURLcode code = CURLE_OK;
 
-    code = curl_easy_setopt(easy, CURLOPT_URL, store(call, request->url, strlen(request->url) + 1));
+    if (set_url(call, store(call, request->url, strlen(request->url) + 1)) != CURLUE_OK) {
+        return CURLE_URL_MALFORMAT;
+    }
     for (size_t i = 0; i < request->header_count; i++) {
         nodes[i].data = store(call, request->headers[i], strlen(request->headers[i]) + 1);
         nodes[i].next = &nodes[i + 1];
@@ -377,6 +414,7 @@ enum result transport_send(struct transport_client *client, const struct transpo
 {
     struct transport_call *call;
     size_t bytes = 0;
+    CURLcode code;
 
     if (check_request(client, request, &bytes, fault) != RESULT_OK) {
         return RESULT_FAULT;
@@ -393,9 +431,12 @@ enum result transport_send(struct transport_client *client, const struct transpo
     call->user = request->user;
     call->stale_count = 0;
     transport_call_reset(call);
-    if (call->storage == NULL || prepare(call, request) != CURLE_OK ||
-        curl_multi_add_handle(call->shard->multi, call->easy) != CURLM_OK) {
+    code = call->storage != NULL ? prepare(call, request) : CURLE_OUT_OF_MEMORY;
+    if (code != CURLE_OK || curl_multi_add_handle(call->shard->multi, call->easy) != CURLM_OK) {
         transport_call_release(call);
+        if (code == CURLE_URL_MALFORMAT) {
+            return fault_set(fault, FAULT_DATA, "a senseless URL was refused");
+        }
         return fault_set(fault, FAULT_INTERNAL, "no memory for a request");
     }
     client->counts.requests++;

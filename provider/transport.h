@@ -153,9 +153,9 @@ struct transport_request {
     void *user; /* given back to the handler */
 };
 
-/* Copies all of it. Faults (nothing is sent then): a URL of a foreign origin, control bytes in
- * URL or headers, too many headers, no memory. More requests than concurrency_max may be in
- * flight; their connections are not kept. */
+/* Copies all of it. Faults (nothing is sent then): a URL of a foreign origin or a senseless
+ * one, control bytes in URL or headers, too many headers, no memory. More requests than
+ * concurrency_max may be in flight; their connections are not kept. */
 enum result transport_send(struct transport_client *client, const struct transport_request *request,
                            struct fault *fault) MUST_CHECK;
 

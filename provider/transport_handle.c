@@ -158,6 +158,7 @@ static CURLcode set_callbacks(CURL *easy, struct transport_call *call)
     CURLcode code = CURLE_OK;
 
     code |= curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
+    code |= curl_easy_setopt(easy, CURLOPT_CURLU, call->url);
     code |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->error_text);
     code |= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, transport_on_header);
     code |= curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);

@@ -87,6 +87,9 @@ struct transport_call {
     struct transport_call *previous;
     struct transport_shard *shard;
     CURL *easy;
+    CURLU *url;                      /* parsed once an origin, not once a request */
+    const struct origin *url_origin; /* whose `url` is, but for path and query; NULL: of no other
+                                      * request */
     void *user;
 
     char *storage; /* URL, header lines and body of the request, one after the other */

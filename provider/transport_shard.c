@@ -100,6 +100,7 @@ static void call_destroy(struct transport_call *call)
     if (call->easy != NULL) {
         curl_easy_cleanup(call->easy);
     }
+    curl_url_cleanup(call->url);
     free(call->storage);
     free(call->body);
     free(call);
@@ -117,7 +118,8 @@ struct transport_call *transport_call_take(struct transport_shard *shard)
             return NULL;
         }
         call->shard = shard;
-        call->easy = transport_handle_create(call);
+        call->url = curl_url();
+        call->easy = call->url != NULL ? transport_handle_create(call) : NULL;
         if (call->easy == NULL) {
             call_destroy(call);
             return NULL;
