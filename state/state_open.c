@@ -133,6 +133,9 @@ enum result state_open_connection(const char *path, enum state_access access, sq
                          "%s: there is no state database yet: `refreshd serve` or `refreshd once` "
                          "makes it",
                          path);
+    /* Counting its memory costs SQLite a lock for each piece; nobody reads the count. Refused, as
+     * it should be, where SQLite is in use already. */
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     if (sqlite3_open_v2(path, &opened, flags, NULL) != SQLITE_OK) {
         (void)fault_set(fault, errno == EACCES ? FAULT_PERMISSION : FAULT_CANNOT_CREATE,
                         "%s: cannot open the state database: %s", path,
@@ -577,19 +580,4 @@ char *state_store_uid(const struct state_store *store, uint64_t job, uint16_t at
         (void)snprintf(text, STATE_UID_SIZE, "%s-%012" PRIx64 "-%u", store->instance, job,
                        (unsigned)attempt);
     return text;
-}
-
-bool state_store_probe(struct state_store *store)
-{
-    struct fault ignored;
-    sqlite3_stmt *statement;
-
-    if (state_sql_begin(store, &ignored) != RESULT_OK)
-        return false;
-    statement = state_sql_statement(store, STATEMENT_PROBE, &ignored);
-    if (statement == NULL || state_sql_run(store, statement, "probe", &ignored) != RESULT_OK) {
-        state_sql_rollback(store);
-        return false;
-    }
-    return state_sql_commit(store, &ignored) == RESULT_OK;
 }
