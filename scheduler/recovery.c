@@ -93,7 +93,7 @@ void scheduler_recover_pause(struct scheduler *scheduler, enum scope_kind scope,
 }
 
 void scheduler_recover_schedule(struct scheduler *scheduler, uint32_t index, uint64_t revision,
-                                struct utc_time accounted)
+                                struct utc_time accounted, int64_t local_ms, int fold)
 {
     struct schedule *schedule;
 
@@ -103,6 +103,8 @@ void scheduler_recover_schedule(struct scheduler *scheduler, uint32_t index, uin
     if (schedule->settings.revision != revision)
         return; /* edited: starts from now, editing never fires */
     firing_start(schedule, accounted);
+    schedule->accounted_local_ms = local_ms;
+    schedule->accounted_fold = fold;
     schedule->is_new = false;
 }
 

@@ -76,9 +76,11 @@ void scheduler_recover_calls(struct scheduler *scheduler, uint32_t provider, str
 /* A pause that was in force. */
 void scheduler_recover_pause(struct scheduler *scheduler, enum scope_kind scope, uint32_t index,
                              struct utc_time until);
-/* The last accounted firing of a schedule (by index). */
+/* The last accounted firing of a schedule (by index), with its local time and fold as in
+ * RECORD_SCHEDULE (INT64_MIN: not known): zone data that changed meanwhile must not fire it twice.
+ */
 void scheduler_recover_schedule(struct scheduler *scheduler, uint32_t schedule, uint64_t revision,
-                                struct utc_time accounted);
+                                struct utc_time accounted, int64_t local_ms, int fold);
 
 struct recovered_run {
     uint32_t run;

@@ -15,7 +15,8 @@ static enum result recover_schedules(struct recovery *recovery, struct fault *fa
     bool found = false;
 
     if (state_sql_prepare(store->db,
-                          "SELECT schedule_no, revision, accounted_ms FROM schedule"
+                          "SELECT schedule_no, revision, accounted_ms, accounted_local_ms,"
+                          " coalesce(accounted_fold, 0) FROM schedule"
                           " WHERE removed_ms IS NULL ORDER BY schedule_no",
                           &statement, "read the schedules", fault) != RESULT_OK)
         return RESULT_FAULT;
@@ -30,7 +31,11 @@ static enum result recover_schedules(struct recovery *recovery, struct fault *fa
         if (index != UINT32_MAX)
             scheduler_recover_schedule(recovery->scheduler, index,
                                        (uint64_t)sqlite3_column_int64(statement, 1),
-                                       (struct utc_time){sqlite3_column_int64(statement, 2)});
+                                       (struct utc_time){sqlite3_column_int64(statement, 2)},
+                                       sqlite3_column_type(statement, 3) == SQLITE_NULL
+                                           ? INT64_MIN
+                                           : sqlite3_column_int64(statement, 3),
+                                       sqlite3_column_int(statement, 4));
     }
     result = RESULT_OK;
 out:

@@ -574,6 +574,8 @@ static void take_record(struct fixture *f, const struct record *record, const st
                         f->schedules[record->as.schedule.schedule].revision ||
                     record->as.schedule.slot.ms >= f->accounted[record->as.schedule.schedule].ms);
         f->accounted[record->as.schedule.schedule] = record->as.schedule.slot;
+        f->accounted_local_ms[record->as.schedule.schedule] = record->as.schedule.local_ms;
+        f->accounted_fold[record->as.schedule.schedule] = record->as.schedule.fold;
         f->accounted_revision[record->as.schedule.schedule] =
             f->schedules[record->as.schedule.schedule].revision;
         break;
@@ -816,7 +818,8 @@ void fixture_start(struct fixture *f, uint64_t seed)
     recover_pauses(f);
     for (uint32_t i = 0; i < f->settings.schedule_count; i++)
         if (f->accounted[i].ms != UTC_NONE.ms)
-            scheduler_recover_schedule(f->scheduler, i, f->accounted_revision[i], f->accounted[i]);
+            scheduler_recover_schedule(f->scheduler, i, f->accounted_revision[i], f->accounted[i],
+                                       f->accounted_local_ms[i], f->accounted_fold[i]);
     recover_runs(f);
     for (uint64_t job = 1; job <= f->job_max; job++)
         if (f->jobs[job % FIXTURE_JOBS].job == job && f->jobs[job % FIXTURE_JOBS].is_open)

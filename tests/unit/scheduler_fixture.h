@@ -146,6 +146,8 @@ struct fixture {
     struct utc_time paused_institution[FIXTURE_INSTITUTIONS];
     struct utc_time paused_schedule[FIXTURE_SCHEDULES];
     struct utc_time accounted[FIXTURE_SCHEDULES];
+    int64_t accounted_local_ms[FIXTURE_SCHEDULES];
+    int accounted_fold[FIXTURE_SCHEDULES];
     uint64_t accounted_revision[FIXTURE_SCHEDULES];
     struct {
         uint32_t provider;

@@ -90,11 +90,15 @@ void __wrap_scheduler_recover_pause(struct scheduler *scheduler, enum scope_kind
 }
 
 void __wrap_scheduler_recover_schedule(struct scheduler *scheduler, uint32_t schedule,
-                                       uint64_t revision, struct utc_time accounted);
+                                       uint64_t revision, struct utc_time accounted,
+                                       int64_t local_ms, int fold);
 void __wrap_scheduler_recover_schedule(struct scheduler *scheduler, uint32_t schedule,
-                                       uint64_t revision, struct utc_time accounted)
+                                       uint64_t revision, struct utc_time accounted,
+                                       int64_t local_ms, int fold)
 {
     (void)scheduler;
+    (void)local_ms;
+    (void)fold;
     fake_core.revision[schedule] = revision;
     fake_core.accounted[schedule] = accounted;
 }

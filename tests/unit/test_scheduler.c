@@ -1521,6 +1521,27 @@ static void test_clock_set_back_fires_nothing_again(void **state)
     fixture_destroy(f);
 }
 
+/* 01:00 has fired; then zone data arrives after which the same 01:00 is an hour later. */
+static void test_new_zone_data_fires_nothing_again(void **state)
+{
+    static const struct zone_type west_type = {.offset_s = -3600};
+    struct zone west = zone_utc;
+    struct fixture *f = begin(1);
+
+    (void)state;
+    west.types = &west_type;
+    go(f);
+    refresh(f, 1, 1);
+    assert_int_equal(f->run_count, 1);
+    f->schedules[0].calendar.zone = &west;
+    fixture_start(f, 1);
+    fixture_advance(f, 3 * MS_PER_HOUR);
+    assert_int_equal(f->run_count, 1);
+    fixture_advance(f, 22 * MS_PER_HOUR); /* the next night is another one */
+    assert_int_equal(f->run_count, 2);
+    fixture_destroy(f);
+}
+
 static void test_editing_never_fires(void **state)
 {
     struct fixture *f = begin(1);
@@ -1981,6 +2002,7 @@ int main(void)
         cmocka_unit_test(test_no_catch_up),
         cmocka_unit_test(test_catch_up_ends_at_next_firing),
         cmocka_unit_test(test_clock_set_back_fires_nothing_again),
+        cmocka_unit_test(test_new_zone_data_fires_nothing_again),
         cmocka_unit_test(test_editing_never_fires),
         cmocka_unit_test(test_removed_consent),
         cmocka_unit_test(test_removed_while_asleep),
