@@ -14,6 +14,15 @@
 #define LIMITS_EVERY_US (10 * US_PER_SECOND)
 #define LIMITS_ROWS_MAX 512
 
+/* Care is tried again by itself, but after a failed write nobody knows what is on the disk. */
+static void store_trouble(struct engine *engine, struct time_now now, const char *event,
+                          const struct fault *fault)
+{
+    log_fault(engine->log, now.utc, LOG_WARNING, event, fault);
+    if (fault->code == FAULT_IO)
+        engine_fail(engine, fault);
+}
+
 /* Consent rows are written back in small pieces, so that no piece delays a request. */
 static void fold(struct engine *engine, struct time_now now)
 {
@@ -24,9 +33,7 @@ static void fold(struct engine *engine, struct time_now now)
         return;
     if (state_store_fold(engine->store, engine->scheduler, FOLD_ROWS_MAX, &is_complete, &fault) !=
         RESULT_OK) {
-        log_fault(engine->log, now.utc, LOG_WARNING, "fold_failed", &fault);
-        if (fault.code == FAULT_IO)
-            engine_fail(engine, &fault);
+        store_trouble(engine, now, "fold_failed", &fault);
         is_complete = true;
     }
     engine->fold_wanted = !is_complete;
@@ -46,15 +53,14 @@ static void care_of_database(struct engine *engine, struct time_now now)
         if (outbox_delivered(engine->store, delivered, &fault) == RESULT_OK)
             engine->delivered = delivered;
         else
-            log_fault(engine->log, now.utc, LOG_WARNING, "outbox_trouble", &fault);
+            store_trouble(engine, now, "outbox_trouble", &fault);
     }
     if (reporting_trouble(engine->reporting, &fault))
         log_fault(engine->log, now.utc, LOG_WARNING, "reporting_trouble", &fault);
     if (state_store_care(engine->store, now.utc, &more, &fault) != RESULT_OK) {
-        log_fault(engine->log, now.utc, LOG_WARNING, "care_failed", &fault);
-        if (fault.code == FAULT_IO)
-            engine_fail(engine, &fault);
+        store_trouble(engine, now, "care_failed", &fault);
     }
+    engine->has_more_care = more;
     engine->next_care = mono_add_us(now.mono, more ? CARE_EVERY_US / 50 : CARE_EVERY_US);
 }
 
@@ -125,7 +131,7 @@ static void write_limits(struct engine *engine, struct time_now now)
         count++;
     }
     if (state_store_limits(engine->store, now.utc, rows, count, &fault) != RESULT_OK)
-        log_fault(engine->log, now.utc, LOG_WARNING, "limits_not_written", &fault);
+        store_trouble(engine, now, "limits_not_written", &fault);
 }
 
 static void tick_summary(struct engine *engine, struct time_now now)
@@ -190,7 +196,7 @@ struct mono_time engine_care_wake(const struct engine *engine)
         wake = engine->next_fold;
     if (sources.us < wake.us)
         wake = sources;
-    if (is_active(engine) || engine->is_care_due ||
+    if (is_active(engine) || engine->is_care_due || engine->has_more_care ||
         reporting_delivered(engine->reporting) > engine->delivered) {
         if (engine->next_care.us < wake.us)
             wake = engine->next_care;

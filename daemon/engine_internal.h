@@ -92,6 +92,7 @@ struct engine {
     bool fold_wanted;
     bool has_committed; /* since the last care */
     bool is_care_due;   /* there was work since the last care */
+    bool has_more_care; /* the last look at the database left something to do */
     int64_t delivered;  /* what the outbox knows of reporting */
     struct mono_time next_fold;
     struct mono_time next_care;

@@ -19,7 +19,8 @@ CREATE TABLE meta (
     folded_job_no  INTEGER NOT NULL, -- jobs that closed after folded_seq have at least this number
     folded_run_no  INTEGER NOT NULL, -- slots skipped after folded_seq are of at least this run
     delivered_seq  INTEGER NOT NULL, -- ledger numbers up to here are in the reporting database
-    config_digest  TEXT
+    config_digest  TEXT,
+    load_run_no    INTEGER           -- the last run when a first load began that is not finished
 ) STRICT;
 
 CREATE TABLE word_outcome   (code INTEGER PRIMARY KEY, word TEXT NOT NULL) STRICT;

@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "state/state_load.h"
+
 #define CARE_BATCH 5000
+#define LOAD_ROWS 10000 /* of a first load, at a time: about 20 ms */
 #define RETENTION_EVERY_MS (10 * MS_PER_MINUTE)
 #define WEBHOOK_KEPT_MS (10 * MS_PER_MINUTE)
 #define CALLS_KEPT_MS (2 * MS_PER_DAY)
@@ -257,8 +260,10 @@ enum result state_store_care(struct state_store *store, struct utc_time now, boo
 
     *more = false;
     state_store_checkpoint_if_due(store);
-    if (store->needs_log)
-        store->needs_log = state_open_log(store, fault) != RESULT_OK;
+    if (state_load_step(store, LOAD_ROWS, more, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    if (*more)
+        return RESULT_OK;
     if (store->needs_name_index && build_name_index(store, fault) != RESULT_OK)
         return RESULT_FAULT;
     if (store->retain_jobs_ms == 0) /* no configuration yet */

@@ -3,6 +3,7 @@
  *
  * The hot path. A refresh costs an insert of its job and attempt, an update of each, and a ledger
  * row; everything else in here is rare. Consent rows are not touched (state_fold.c does, later). */
+#include "state/state_load.h"
 #include "state/state_recover.h"
 
 #include <inttypes.h>
@@ -518,6 +519,20 @@ static bool is_state_implied(const struct record *records, uint32_t index)
     return false;
 }
 
+/* The consent that a record names first of all records about it; 0: none, or one that an earlier
+ * record has named. */
+static uint32_t named_consent(const struct record *record)
+{
+    switch (record->kind) {
+    case RECORD_JOB_OPEN: return record->as.job_open.consent;
+    case RECORD_SKIP: return record->as.skip.consent;
+    case RECORD_HOLD:
+    case RECORD_RELEASE: return record->as.hold.consent;
+    case RECORD_EXPIRES: return record->as.expires.consent;
+    default: return 0;
+    }
+}
+
 enum result state_commit_record(struct state_store *store, const struct record *records,
                                 uint32_t count, uint32_t *index, struct fault *fault)
 {
@@ -526,6 +541,9 @@ enum result state_commit_record(struct state_store *store, const struct record *
     bool merged = false;
     enum result result = RESULT_OK;
 
+    if (store->load.table != NULL &&
+        state_load_ensure(store, named_consent(record), fault) != RESULT_OK)
+        return RESULT_FAULT;
     switch (record->kind) {
     case RECORD_RUN_OPEN: result = commit_run_open(store, record, fault); break;
     case RECORD_RUN_CLOSE:
@@ -597,10 +615,4 @@ undo:
     store->last_job_no = last_job_no;
     store->last_run_no = last_run_no;
     return RESULT_FAULT;
-}
-
-enum result state_store_commit(struct state_store *store, const struct batch *batch,
-                               struct fault *fault)
-{
-    return state_store_commit_records(store, batch->records, batch->record_count, fault);
 }

@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * state_consents.c - the population as rows: numbers for new consents, history for gone ones. */
-#include "state/state_private.h"
+#include "state/state_load.h"
 
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* From here on a first load leaves the index by name to state_store_care: sorting once is cheaper
- * than a million walks down a growing tree, and nothing that is due has to wait for it. */
+/* From here on a first load is left to state_load.c: nothing that is due has to wait for it. */
 #define BULK_ROWS 10000
-/* Consents named by one row of the ledger: what outbox_read hands over at a time. */
-#define LEDGER_CONSENTS 500
 #define SET_NAMES_BYTES (SCHEDULES_PER_CONSENT_MAX * MANIFEST_NAME_BYTES)
 
 /* What changed about a row that is there. */
@@ -41,7 +37,9 @@ struct sync {
     size_t change_count;
     size_t change_capacity;
     uint32_t number_max;
-    bool is_bulk; /* a first load, of many */
+    bool is_bulk;         /* a first load, of many */
+    uint32_t *load_rows;  /* then: rows in the order of their numbers, to be written later */
+    int64_t since_run_no; /* new rows are members of the runs after this one */
     struct consent_view view;
 };
 
@@ -296,51 +294,43 @@ out:
 
 /* ---- writing ---- */
 
-/* Parameters 1 to 10 of an insert or update. A statement keeps what was bound: `before` (NULL:
- * nothing) is the row that was bound last, and what does not differ is left. */
-static void bind_consent(const struct sync *sync, sqlite3_stmt *statement, uint32_t number,
-                         const struct consent_view *view, const struct consent_settings *before)
+/* Parameters 1 to 10 of an insert or update. */
+static void bind_consent(sqlite3_stmt *statement, uint32_t number, const struct consent_view *view,
+                         const int64_t *institution_nos, const int64_t *set_nos)
 {
-    const struct consent_settings *settings = &view->settings;
-
     (void)sqlite3_bind_int64(statement, 1, number);
-    (void)sqlite3_bind_int64(statement, 2, sync->institution_nos[view->institution]);
-    if (before == NULL || before->schedule_set != settings->schedule_set)
-        (void)sqlite3_bind_int64(statement, 3, sync->set_nos[settings->schedule_set]);
-    if (before == NULL || before->mode != settings->mode)
-        (void)sqlite3_bind_int(statement, 4, settings->mode);
-    if (before == NULL || before->priority != settings->priority) {
-        if (settings->priority == PRIORITY_FROM_SCHEDULE)
-            (void)sqlite3_bind_null(statement, 5);
-        else
-            (void)sqlite3_bind_int(statement, 5, settings->priority);
-    }
+    (void)sqlite3_bind_int64(statement, 2, institution_nos[view->institution]);
+    (void)sqlite3_bind_int64(statement, 3, set_nos[view->settings.schedule_set]);
+    (void)sqlite3_bind_int(statement, 4, view->settings.mode);
+    if (view->settings.priority == PRIORITY_FROM_SCHEDULE)
+        (void)sqlite3_bind_null(statement, 5);
+    else
+        (void)sqlite3_bind_int(statement, 5, view->settings.priority);
     state_bind_text(statement, 6, view->customer[0] == '\0' ? NULL : view->customer);
     (void)sqlite3_bind_int(statement, 7, view->customer_is_own_id ? 1 : 0);
-    if (before == NULL || before->expires.ms != settings->expires.ms)
-        state_bind_time(statement, 8, settings->expires);
-    if (before == NULL || before->authorized_at.ms != settings->authorized_at.ms)
-        state_bind_time(statement, 9, settings->authorized_at);
+    state_bind_time(statement, 8, view->settings.expires);
+    state_bind_time(statement, 9, view->settings.authorized_at);
     state_bind_text(statement, 10, view->tags[0] == '\0' ? NULL : view->tags);
 }
 
-/* `before`: what the statement has bound, updated; its hash 0 means nothing yet. */
-static enum result insert_row(struct sync *sync, sqlite3_stmt *insert, uint32_t row,
-                              struct consent_settings *before, struct fault *fault)
+enum result state_consents_insert(struct state_store *store, const struct consent_view *view,
+                                  uint32_t number, const int64_t *institution_nos,
+                                  const int64_t *set_nos, int64_t since_run_no, struct fault *fault)
 {
-    struct consent_view *view = &sync->view;
+    sqlite3_stmt *insert = state_sql_statement(store, STATEMENT_CONSENT, fault);
     char name[CONSENT_NAME_BYTES];
     char *end;
 
-    consent_table_get(sync->table, row, view);
-    end = stpcpy(stpcpy(stpcpy(name, sync->config->providers[view->provider].name), "/"), view->id);
-    sync->numbers[row] = ++sync->number_max;
-    bind_consent(sync, insert, sync->numbers[row], view, before->hash == 0 ? NULL : before);
-    *before = view->settings;
+    if (insert == NULL)
+        return RESULT_FAULT;
+    end = stpcpy(stpcpy(stpcpy(name, store->names.config->providers[view->provider].name), "/"),
+                 view->id);
+    bind_consent(insert, number, view, institution_nos, set_nos);
     (void)sqlite3_bind_text(insert, 11, name, (int)(end - name), SQLITE_STATIC);
-    (void)sqlite3_bind_int64(insert, 12, sync->store->names.provider_nos[view->provider]);
+    (void)sqlite3_bind_int64(insert, 12, store->names.provider_nos[view->provider]);
     (void)sqlite3_bind_int64(insert, 13, (int64_t)(view->settings.hash >> 32));
-    return state_sql_run(sync->store, insert, "write a consent", fault);
+    (void)sqlite3_bind_int64(insert, 14, since_run_no);
+    return state_sql_run(store, insert, "write a consent", fault);
 }
 
 /* Rows without a number yet, sorted by phase (least significant byte first, stable). */
@@ -388,39 +378,27 @@ static uint32_t *new_rows(const struct sync *sync, uint32_t *count)
 /* New rows get the numbers after the last one, in the order of their phase. */
 static enum result insert_rows(struct sync *sync, struct fault *fault)
 {
-    static const char sql[] =
-        "INSERT INTO consent (consent_no, institution_no, set_no, mode, priority, customer,"
-        " customer_is_own_id, expires_ms, authorized_ms, tags, consent, provider_no, phase,"
-        " since_run_no) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
     uint32_t first = sync->number_max + 1;
     uint32_t count = 0;
     uint32_t *rows = new_rows(sync, &count);
-    struct consent_settings before = {0};
-    sqlite3_stmt *insert = NULL;
     enum result result = RESULT_FAULT;
 
     if (rows == NULL)
         return fault_set(fault, FAULT_TEMPORARY, "out of memory");
-    if (sync->is_bulk && state_sql_execute(sync->store->db, "DROP INDEX IF EXISTS consent_by_name",
-                                           "write the consents", fault) != RESULT_OK)
-        goto out;
-    if (state_sql_prepare(sync->store->db, sql, &insert, "write the consents", fault) != RESULT_OK)
-        goto out;
-    (void)sqlite3_bind_int64(insert, 14, sync->store->last_run_no);
     for (uint32_t i = 0; i < count; i++)
-        if (insert_row(sync, insert, rows[i], &before, fault) != RESULT_OK)
-            goto out;
-    for (uint32_t number = first; number <= sync->number_max; number += LEDGER_CONSENTS) {
-        uint32_t last = number + LEDGER_CONSENTS - 1;
-
-        if (last > sync->number_max)
-            last = sync->number_max;
-        if (state_commit_ledger(sync->store, LEDGER_CONSENT, number, last, fault) != RESULT_OK)
+        sync->numbers[rows[i]] = ++sync->number_max;
+    if (sync->is_bulk) {
+        sync->load_rows = rows; /* state_load.c writes them, little by little */
+        return RESULT_OK;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        consent_table_get(sync->table, rows[i], &sync->view);
+        if (state_consents_insert(sync->store, &sync->view, first + i, sync->institution_nos,
+                                  sync->set_nos, sync->since_run_no, fault) != RESULT_OK)
             goto out;
     }
-    result = RESULT_OK;
+    result = state_load_ledger(sync->store, first, sync->number_max, fault);
 out:
-    sqlite3_finalize(insert);
     free(rows);
     return result;
 }
@@ -453,7 +431,8 @@ static enum result write_change(struct sync *sync, const struct change *change,
         return state_commit_ledger(store, LEDGER_CONSENT, change->number, 0, fault);
     }
     consent_table_get(sync->table, change->row, &sync->view);
-    bind_consent(sync, statements->update, change->number, &sync->view, NULL);
+    bind_consent(statements->update, change->number, &sync->view, sync->institution_nos,
+                 sync->set_nos);
     (void)sqlite3_bind_int(statements->update, 11, change->changes_dates ? 1 : 0);
     if (state_sql_run(store, statements->update, "change a consent", fault) != RESULT_OK)
         return RESULT_FAULT;
@@ -511,21 +490,12 @@ out:
     return result;
 }
 
-/* A first load writes pages that were never there: a rollback journal has nothing to save of them,
- * while a write-ahead log writes each page twice. As safe, at half the price. Where somebody reads
- * already, the mode stays as it is. */
-static void leave_log(struct state_store *store)
-{
-    (void)sqlite3_busy_timeout(store->db, 0);
-    (void)sqlite3_exec(store->db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
-    (void)sqlite3_busy_timeout(store->db, STATE_BUSY_MS);
-}
-
 static enum result sync_rows(struct sync *sync, struct fault *fault)
 {
     bool is_first = sync->number_max == 0;
 
-    if (sync_institutions(sync, fault) != RESULT_OK || sync_sets(sync, fault) != RESULT_OK)
+    if (sync_institutions(sync, fault) != RESULT_OK || sync_sets(sync, fault) != RESULT_OK ||
+        state_load_since(sync->store, sync->is_bulk, &sync->since_run_no, fault) != RESULT_OK)
         return RESULT_FAULT;
     if (!is_first && scan_rows(sync, fault) != RESULT_OK)
         return RESULT_FAULT;
@@ -548,7 +518,9 @@ static void adopt(struct sync *sync)
     store->set_nos = sync->set_nos;
     store->set_count = sync->set_count;
     store->number_max = sync->number_max;
-    store->needs_name_index = store->needs_name_index || sync->is_bulk;
+    if (sync->is_bulk)
+        state_load_begin(store, sync->table, sync->load_rows, sync->number_max, sync->since_run_no);
+    sync->load_rows = NULL;
     sync->numbers = NULL;
     sync->institution_nos = NULL;
     sync->set_nos = NULL;
@@ -567,17 +539,18 @@ enum result state_store_sync_consents(struct state_store *store, const struct co
                         .row_count = consent_table_count(table),
                         .number_max = store->number_max};
     int64_t last_seq = store->last_seq;
-    struct fault ignored;
     bool is_new_config = store->names.config != config;
     struct config_names old = {0};
     enum result result = RESULT_FAULT;
 
+    /* A load that is under way still reads the old table. */
+    if (state_load_finish(store, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    sync.number_max = store->number_max;
     sync.numbers = calloc((size_t)sync.row_count + 1, sizeof *sync.numbers);
     if (sync.numbers == NULL)
         return fault_set(fault, FAULT_TEMPORARY, "out of memory");
     sync.is_bulk = sync.number_max == 0 && sync.row_count >= BULK_ROWS;
-    if (sync.is_bulk)
-        leave_log(store);
     if (state_sql_begin(store, fault) != RESULT_OK)
         goto out;
     if ((is_new_config && state_config_write(store, config, now, &old, fault) != RESULT_OK) ||
@@ -602,14 +575,11 @@ undo:
     if (is_new_config)
         state_config_undo(store, &old);
 out:
-    if (sync.is_bulk) /* where a reader is in the way, state_store_care tries again */
-        store->needs_log = state_open_log(store, &ignored) != RESULT_OK;
     free(sync.numbers);
     free(sync.institution_nos);
     free(sync.set_nos);
     free(sync.changes);
-    if (sync.is_bulk)
-        (void)malloc_trim(0); /* what loading took is not needed again */
+    free(sync.load_rows);
     return result;
 }
 
@@ -627,5 +597,5 @@ uint32_t state_store_find_consent(struct state_store *store, const char *consent
         found)
         number = (uint32_t)sqlite3_column_int64(statement, 0);
     (void)sqlite3_reset(statement);
-    return number;
+    return number != 0 ? number : state_load_find(store, consent);
 }

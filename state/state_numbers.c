@@ -27,6 +27,19 @@ bool number_set_add(struct number_set *set, uint32_t number)
     return true;
 }
 
+void number_set_remove(struct number_set *set, uint32_t number)
+{
+    if (number_set_has(set, number)) {
+        set->words[number / 64] &= ~(UINT64_C(1) << (number % 64));
+        set->count--;
+    }
+}
+
+bool number_set_has(const struct number_set *set, uint32_t number)
+{
+    return number / 64 < set->word_count && (set->words[number / 64] >> (number % 64) & 1) != 0;
+}
+
 uint32_t number_set_next(const struct number_set *set, uint32_t from)
 {
     uint32_t word = from / 64;

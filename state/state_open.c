@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "state/schema_sql.h"
+#include "state/state_load.h"
 #include "state/state_maintain.h"
 #include "state/views_sql.h"
 
@@ -287,7 +288,8 @@ static enum result write_first_rows(sqlite3 *db, struct fault *fault)
         return fault_set(fault, FAULT_INTERNAL, "the system gives no random bytes: %s",
                          strerror(errno));
     (void)snprintf(sql, sizeof sql,
-                   "INSERT INTO meta VALUES (1, '%08" PRIx32 "', %" PRId64 ", 0, 0, 0, 0, 0, NULL);"
+                   "INSERT INTO meta VALUES (1, '%08" PRIx32 "', %" PRId64
+                   ", 0, 0, 0, 0, 0, NULL, NULL);"
                    "INSERT INTO job_mark (at_ms, job_no) VALUES (0, 0)",
                    instance, state_open_now().ms);
     return state_sql_execute(db, sql, "write the first rows", fault);
@@ -517,9 +519,15 @@ enum result state_store_open(const char *path, enum state_access access, struct 
 
 void state_store_close(struct state_store *store)
 {
+    struct fault ignored;
+
     if (store == NULL)
         return;
     state_sql_rollback(store);
+    /* Only a store that was recovered still has its table; else the next start ends the load. */
+    if (store->is_recovered && state_load_finish(store, &ignored) != RESULT_OK)
+        state_sql_rollback(store);
+    state_load_deinit(store);
     for (int i = 0; i < STATEMENT_COUNT; i++)
         (void)sqlite3_finalize(store->statements[i]);
     if (store->access == STATE_READ_WRITE) {

@@ -54,9 +54,9 @@ enum statement {
     STATEMENT_FOLD,
     STATEMENT_WEBHOOK,
     STATEMENT_WEBHOOK_SEEN,
-    STATEMENT_PROBE,
     STATEMENT_CONSENT_NAME,
     STATEMENT_FIND_CONSENT,
+    STATEMENT_CONSENT,
     STATEMENT_COUNT
 };
 
@@ -65,6 +65,19 @@ struct number_set {
     uint64_t *words;
     uint32_t word_count;
     uint32_t count; /* bits set */
+};
+
+/* A first load that is not written to its end (state_load.h). */
+struct consent_load {
+    const struct consent_table *table; /* borrowed; NULL: nothing is under way */
+    uint32_t *rows;                    /* of the table, by number - 1 */
+    uint32_t count;
+    uint32_t next;           /* rows of numbers before it are written... */
+    struct number_set early; /* ...and these */
+    uint32_t *tentative;     /* of `early`: by the transaction that is open */
+    uint32_t tentative_count;
+    uint32_t tentative_capacity;
+    int64_t since_run_no;
 };
 
 /* Row numbers by configuration index. */
@@ -93,7 +106,7 @@ struct state_store {
     uint32_t *numbers;
     uint32_t number_max;
     bool needs_name_index; /* left out by a first load; state_care.c makes it */
-    bool needs_log;        /* still in the mode of the first load */
+    struct consent_load load;
     uint32_t orphan_count; /* runs that close with the last of their jobs */
     bool is_recovered;     /* the core knows the holds: from now on it ends them itself */
 
@@ -189,6 +202,8 @@ struct utc_time state_open_now(void);
 
 /* Set a bit, growing as needed; false when memory is out. */
 bool number_set_add(struct number_set *set, uint32_t number);
+void number_set_remove(struct number_set *set, uint32_t number);
+bool number_set_has(const struct number_set *set, uint32_t number);
 /* The first number at or after `from`; 0 when there is none (numbers count from 1). */
 uint32_t number_set_next(const struct number_set *set, uint32_t from);
 void number_set_clear(struct number_set *set);

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "state/state_load.h"
+
 /* What is known of a consent in the run at hand. */
 enum slot_mark {
     SLOT_NOT_MEMBER,
@@ -310,6 +312,8 @@ enum result state_store_abandon_unfinished(struct state_store *store, const char
     struct utc_time deadline;
     enum result result = RESULT_FAULT;
 
+    if (state_load_finish(store, fault) != RESULT_OK)
+        return RESULT_FAULT;
     recovery.slots = malloc((size_t)store->number_max + 1);
     if (recovery.slots == NULL)
         return fault_set(fault, FAULT_TEMPORARY, "out of memory");
@@ -368,7 +372,8 @@ enum result state_store_open_slots(struct state_store *store, uint32_t run, uint
 
     if (slots == NULL)
         return fault_set(fault, FAULT_TEMPORARY, "out of memory");
-    if (name == NULL || load_slots(store, run, slots, fault) != RESULT_OK)
+    if (name == NULL || state_load_finish(store, fault) != RESULT_OK ||
+        load_slots(store, run, slots, fault) != RESULT_OK)
         goto out;
     for (uint32_t consent = 1; consent <= store->number_max; consent++) {
         if (slots[consent] == SLOT_NOT_MEMBER || slots[consent] > SLOT_CLOSED)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * state_sql.c - SQLite from close by: statements, transactions, errors turned into faults. */
-#include "state/state_private.h"
+#include "state/state_load.h"
 
 #include <errno.h>
 #include <string.h>
@@ -68,8 +68,11 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [STATEMENT_WEBHOOK_SEEN] = "SELECT 1 FROM webhook WHERE provider = ?1 AND provider_job_id = ?2"
                                " AND at_ms > ?3 LIMIT 1",
-    [STATEMENT_PROBE] = "UPDATE meta SET is_open = is_open + 1",
     [STATEMENT_CONSENT_NAME] = "SELECT consent FROM consent WHERE consent_no = ?1",
+    [STATEMENT_CONSENT] =
+        "INSERT INTO consent (consent_no, institution_no, set_no, mode, priority, customer,"
+        " customer_is_own_id, expires_ms, authorized_ms, tags, consent, provider_no, phase,"
+        " since_run_no) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     [STATEMENT_FIND_CONSENT] = "SELECT consent_no FROM consent WHERE consent = ?1",
 };
 
@@ -227,11 +230,13 @@ enum result state_sql_commit(struct state_store *store, struct fault *fault)
         state_sql_rollback(store);
         return RESULT_FAULT;
     }
+    state_load_committed(store);
     return RESULT_OK;
 }
 
 void state_sql_rollback(struct state_store *store)
 {
+    state_load_rolled_back(store);
     for (int i = 0; i < STATEMENT_COUNT; i++)
         if (store->statements[i] != NULL)
             (void)sqlite3_reset(store->statements[i]);

@@ -7,9 +7,9 @@
  *         only the holder of the lock (state_lock.h) opens it for writing.
  * Order:  open -> set_config -> sync_consents -> recover -> { commit, fold, care } -> close. A
  *         reload is sync_consents with the new configuration.
- * Commit: state_store_commit writes the records of one batch in one transaction with
- *         synchronous=FULL: durable when it returns RESULT_OK, without effect when it does not.
- * Faults: a full disk gives FAULT_TEMPORARY (try the same batch again later); a failed fsync or
+ * Commit: state_store_commit_records writes the records of one or more batches in one transaction
+ *         with synchronous=FULL: durable when it returns RESULT_OK, without effect when not.
+ * Faults: a full disk gives FAULT_TEMPORARY (try the same records again later); a failed fsync or
  *         a corrupt page gives FAULT_IO: stop, exit 74, check at the next start.
  * Thread: one store belongs to one thread at a time.
  */
@@ -55,25 +55,22 @@ MUST_CHECK enum result state_store_set_config(struct state_store *store,
                                               const struct config *config, struct utc_time now,
                                               struct fault *fault);
 
-/* Commit one batch, or any run of records in the order in which the core gave them (several
- * batches of one loop turn are one group commit). No records: does nothing. */
-MUST_CHECK enum result state_store_commit(struct state_store *store, const struct batch *batch,
-                                          struct fault *fault);
+/* Commit any run of records in the order in which the core gave them (several batches of one loop
+ * turn are one group commit). No records: does nothing. */
 MUST_CHECK enum result state_store_commit_records(struct state_store *store,
                                                   const struct record *records, uint32_t count,
                                                   struct fault *fault);
-/* After a FAULT_TEMPORARY: can a small transaction be committed again? */
-bool state_store_probe(struct state_store *store);
 
 /* ---- population ---- */
 
 /* Make the consents table say what `table` says: new rows get numbers, changed ones are
  * updated, missing ones marked removed (they keep their number and history, and get it back when
  * they return). Answers, per row of `table`, its consent number (`numbers`, borrowed until the next
- * call), and calls `on_removed` (may be NULL) for each number that is gone now. First load of 1M
- * rows: a few seconds at most. One transaction; on a fault nothing has changed. A `config` that is
- * not the one of set_config is taken with it (a reload needs no set_config of its own): both or
- * none. Call it before the core is told: a run that opens later has these consents. */
+ * call), and calls `on_removed` (may be NULL) for each number that is gone now. One transaction; on
+ * a fault nothing has changed. Of a first load of many, rows are written as records name them, the
+ * others by state_store_care: `table` has to live until then, the next sync or close. A `config`
+ * that is not the one of set_config is taken with it (a reload needs no set_config of its own):
+ * both or none. Call it before the core is told: a run that opens later has these consents. */
 MUST_CHECK enum result state_store_sync_consents(
     struct state_store *store, const struct config *config, const struct consent_table *table,
     struct utc_time now, const uint32_t **numbers, uint32_t *number_max,

@@ -17,7 +17,7 @@
 #include "config/consent_table.h"
 #include "state/state_store.h"
 
-#define FAKE_MAX 4096
+#define FAKE_MAX 16384
 
 struct fake_slot {
     uint32_t run;

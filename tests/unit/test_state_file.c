@@ -370,12 +370,14 @@ static int fill_the_disk(void)
     if (fault.code != FAULT_TEMPORARY || strstr(fault.text, "make room") == NULL)
         return 4;
     limit.rlim_cur = 1000; /* not even one page */
-    if (setrlimit(RLIMIT_FSIZE, &limit) != 0 || state_store_probe(fixture.store))
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0 ||
+        state_store_commit_records(fixture.store, fixture.records, fixture.record_count, &fault) ==
+            RESULT_OK)
         return 5;
     if (fixture_integer(&fixture, "SELECT count(*) FROM job") != (int64_t)job - 1)
         return 6;
     limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_FSIZE, &limit) != 0 || !state_store_probe(fixture.store))
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
         return 7;
     /* The same batch again, as the daemon does. */
     if (state_store_commit_records(fixture.store, fixture.records, fixture.record_count, &fault) !=
@@ -683,46 +685,119 @@ static void test_care_marks_and_tidies_without_being_asked(void **state)
         fixture_integer(&fixture, "SELECT job_no FROM job_mark ORDER BY at_ms DESC LIMIT 1"), 2);
 }
 
-/* Many consents at the first start: written without the log and without the index by name; both
- * come back, and everything is found before and after. */
-static void test_a_large_first_load_ends_as_any_other(void **state)
+/* ---- a first load of many ---- */
+
+#define MANY 12000
+
+static void configure_many(struct fixture *where)
 {
-    const uint32_t count = 12000;
-    char *csv = malloc(count * 40);
+    char *csv = malloc(MANY * 40);
     char *end = csv;
-    struct utc_time now = fixture_now();
+
+    assert_non_null(csv);
+    for (uint32_t i = 0; i < MANY; i++)
+        end += sprintf(end, "c%05u,finq,,Bank_%u,nightly,,\n", (i * 7919) % MANY, i % 50);
+    fixture_configure(where, csv);
+    free(csv);
+}
+
+static void care_to_the_end(struct utc_time now)
+{
     struct fault fault;
     bool more = true;
 
+    while (more)
+        if (state_store_care(fixture.store, now, &more, &fault) != RESULT_OK)
+            fail_msg("%s", fault.text);
+}
+
+static void test_a_large_first_load_is_written_behind_the_work(void **state)
+{
+    struct utc_time now = fixture_now();
+    struct told told = {0};
+    struct fault fault;
+    uint32_t late;
+    int64_t next = 0;
+
     (void)state;
-    assert_non_null(csv);
-    for (uint32_t i = 0; i < count; i++)
-        end += sprintf(end, "c%05u,finq,,Bank_%u,nightly,,\n", (i * 7919) % count, i % 50);
-    fixture_configure(&fixture, csv);
-    free(csv);
+    configure_many(&fixture);
     fixture_open(&fixture, now);
-    assert_string_equal(fixture_text(&fixture, "PRAGMA journal_mode"), "wal");
-    assert_int_equal(fixture_integer(&fixture, "SELECT count(*) FROM v1_consents"), count);
-    assert_int_not_equal(state_store_find_consent(fixture.store, "finq/c00001"), 0);
+    fixture_recover(&fixture, now);
+    assert_int_equal(fixture.number_max, MANY);
+    assert_int_equal(fixture_integer(&fixture, "SELECT count(*) FROM v1_consents"), 0);
+    late = state_store_find_consent(fixture.store, "finq/c00001");
+    assert_int_not_equal(late, 0);
+    assert_int_equal(state_store_find_consent(fixture.store, "finq/nobody"), 0);
+
+    /* A failed commit takes the row back, the next one brings it. */
+    fixture_job_open(&fixture, now, 1, late, 0);
+    fixture_attempt(&fixture, now, 1, late, 1);
+    fixture_job_close(&fixture, now, 99, late, 0, OUTCOME_FAILED, REASON_TRANSPORT);
+    assert_int_equal(
+        state_store_commit_records(fixture.store, fixture.records, fixture.record_count, &fault),
+        RESULT_FAULT);
+    fixture.record_count = 0;
+    fixture_refresh(&fixture, now, 1, late, 0, OUTCOME_REFRESHED);
+    assert_string_equal(fixture_text(&fixture, "SELECT consent FROM v1_jobs"), "finq/c00001");
+    assert_string_equal(fixture_text(&fixture, "SELECT consent FROM v1_consents"), "finq/c00001");
+
+    care_to_the_end(now);
+    assert_int_equal(fixture_integer(&fixture, "SELECT count(*) FROM v1_consents"), MANY);
     assert_int_equal(fixture_integer(&fixture, "SELECT count(*) FROM sqlite_schema"
                                                " WHERE name = 'consent_by_name'"),
-                     0);
+                     1);
     /* In the order in which they are due. */
     assert_int_equal(fixture_integer(&fixture, "SELECT count(*) FROM consent AS a JOIN consent AS b"
                                                " ON b.consent_no = a.consent_no + 1"
                                                " WHERE a.phase > b.phase"),
                      0);
-    while (more)
-        assert_int_equal(state_store_care(fixture.store, now, &more, &fault), RESULT_OK);
-    assert_int_equal(fixture_integer(&fixture, "SELECT count(*) FROM sqlite_schema"
-                                               " WHERE name = 'consent_by_name'"),
-                     1);
+    while (next < fixture_integer(&fixture, "SELECT max(seq) FROM ledger"))
+        assert_int_equal(outbox_read(fixture.store, next, 1000, take_fact, &told, &next, &fault),
+                         RESULT_OK);
+    assert_int_equal(told.consents, MANY);
     fixture_sync(&fixture, now);
-    assert_int_equal(fixture.number_max, count);
-    fixture_close(&fixture);
-    assert_int_equal(mode_of("-wal"), 0640);
+    assert_int_equal(fixture.number_max, MANY);
+}
+
+static void test_a_first_load_that_a_crash_cut_goes_on(void **state)
+{
+    struct utc_time now = fixture_now();
+    struct fixture after;
+    struct fault fault;
+    bool more = false;
+
+    (void)state;
+    configure_many(&fixture);
     fixture_open(&fixture, now);
-    assert_int_equal(fixture.number_max, count);
+    fixture_recover(&fixture, now);
+    fixture_run_open(&fixture, now, 1, TRIGGER_SCHEDULE, now, MANY);
+    fixture_commit(&fixture);
+    fixture_refresh(&fixture, now, 1, MANY - 5, 1, OUTCOME_REFRESHED);
+    assert_int_equal(state_store_care(fixture.store, now, &more, &fault), RESULT_OK);
+    assert_true(more);
+    fixture_init(&after);
+    fixture_copy_as_crashed(&fixture, &after);
+    configure_many(&after);
+    fixture_open(&after, now);
+    fixture_recover(&after, now);
+    assert_int_equal(fake_core.runs[0].due, MANY);
+    assert_int_equal(fake_core.slot_count, MANY); /* every one is a member still */
+    assert_int_equal(fixture_integer(&after, "SELECT count(*) FROM v1_consents"), MANY);
+    fixture_deinit(&after);
+}
+
+static void test_a_close_ends_the_first_load(void **state)
+{
+    struct utc_time now = fixture_now();
+
+    (void)state;
+    configure_many(&fixture);
+    fixture_open(&fixture, now);
+    fixture_recover(&fixture, now);
+    fixture_close(&fixture);
+    assert_int_equal(fixture_integer(&fixture, "SELECT count(*) FROM v1_consents"), MANY);
+    fixture_open(&fixture, now);
+    assert_int_equal(fixture.number_max, MANY);
     assert_int_not_equal(state_store_find_consent(fixture.store, "finq/c11999"), 0);
 }
 
@@ -761,7 +836,9 @@ int main(void)
         CASE(test_the_outbox_tells_each_fact_until_it_is_delivered),
         CASE(test_retention_keeps_what_is_needed_and_numbers_go_on),
         CASE(test_care_marks_and_tidies_without_being_asked),
-        CASE(test_a_large_first_load_ends_as_any_other),
+        CASE(test_a_large_first_load_is_written_behind_the_work),
+        CASE(test_a_first_load_that_a_crash_cut_goes_on),
+        CASE(test_a_close_ends_the_first_load),
         CASE(test_the_folder_has_to_be_there),
     };
 
