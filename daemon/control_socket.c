@@ -114,11 +114,6 @@ void control_line(struct control_exchange *exchange, const char *json, size_t le
     write_line(exchange, json, length);
 }
 
-bool control_is_abandoned(const struct control_exchange *exchange)
-{
-    return exchange->connection == NULL;
-}
-
 static void end_with(struct control_exchange *exchange, const char *line, size_t length)
 {
     REQUIRE(exchange->is_owed);

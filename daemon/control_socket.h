@@ -54,8 +54,6 @@ void control_socket_destroy(struct control_socket *control);
 /* Send one line before the end: a JSON value without newlines that does not begin with {"ok":. It
  * is fine when the client has left. */
 void control_line(struct control_exchange *exchange, const char *json, size_t length);
-/* Has the client left? Long answers may stop then (control_end is still due). */
-bool control_is_abandoned(const struct control_exchange *exchange);
 /* End with success, or with a fault's exit status and text. The exchange is gone afterwards. */
 void control_end(struct control_exchange *exchange);
 void control_end_fault(struct control_exchange *exchange, const struct fault *fault);

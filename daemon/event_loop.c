@@ -29,7 +29,6 @@ struct event_loop {
     int clock_fd;
     int64_t busy_interval_us;
     bool is_leaving;
-    bool is_turn_wanted;
     bool is_busy; /* the last wait was shorter than busy_interval_us */
     struct socket_watch *free_watches;
 };
@@ -291,11 +290,6 @@ void event_loop_leave(struct event_loop *loop)
     loop->is_leaving = true;
 }
 
-void event_loop_request_turn(struct event_loop *loop)
-{
-    loop->is_turn_wanted = true;
-}
-
 void event_loop_set_wake(struct event_loop *loop, struct mono_time wake)
 {
     struct timeval delay;
@@ -336,9 +330,7 @@ enum result event_loop_run(struct event_loop *loop, struct fault *fault)
     loop->is_leaving = false;
     for (;;) {
         struct time_now turn_began = now;
-        int how;
 
-        loop->is_turn_wanted = false;
         loop->handler.on_turn(loop->handler.context, now);
         if (loop->is_leaving) {
             return RESULT_OK;
@@ -346,8 +338,7 @@ enum result event_loop_run(struct event_loop *loop, struct fault *fault)
         if (loop->is_busy) {
             rest(loop, turn_began);
         }
-        how = loop->is_turn_wanted ? EVLOOP_NONBLOCK : EVLOOP_ONCE;
-        if (event_base_loop(loop->base, how) < 0) {
+        if (event_base_loop(loop->base, EVLOOP_ONCE) < 0) {
             return fault_set(fault, FAULT_INTERNAL, "the event loop failed: %s", strerror(errno));
         }
         now = clock_now();

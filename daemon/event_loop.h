@@ -54,8 +54,6 @@ void event_loop_leave(struct event_loop *loop);
 /* Turn again at this time at the latest; MONO_NEVER: when something happens. Stays until the time
  * has come or it is set anew. */
 void event_loop_set_wake(struct event_loop *loop, struct mono_time wake);
-/* Turn again as soon as possible: something was noted outside of a dispatch. */
-void event_loop_request_turn(struct event_loop *loop);
 
 /* Binds the transport's sockets and timers to this loop. */
 struct transport_hooks event_loop_transport_hooks(struct event_loop *loop);

@@ -241,11 +241,6 @@ void sandbox_stop(struct sandbox *sandbox)
     (void)event_base_loopbreak(sandbox->base);
 }
 
-uint16_t sandbox_port(const struct sandbox *sandbox)
-{
-    return sandbox_http_port(sandbox->http);
-}
-
 const char *sandbox_address(const struct sandbox *sandbox)
 {
     return sandbox_http_address(sandbox->http);

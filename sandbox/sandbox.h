@@ -33,7 +33,6 @@ void sandbox_destroy(struct sandbox *sandbox);
 /* Serve until sandbox_stop, SIGTERM or SIGINT. */
 enum result sandbox_run(struct sandbox *sandbox, struct fault *fault) MUST_CHECK;
 void sandbox_stop(struct sandbox *sandbox);
-uint16_t sandbox_port(const struct sandbox *sandbox);
 /* "127.0.0.1:9420" as bound. */
 const char *sandbox_address(const struct sandbox *sandbox);
 

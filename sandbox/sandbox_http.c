@@ -300,9 +300,9 @@ enum result sandbox_http_create(struct event_base *base, const char *listen,
                     &bound_length) == 0) {
         char text[INET_ADDRSTRLEN];
 
-        server->port = ntohs(address.sin_port);
         if (inet_ntop(AF_INET, &address.sin_addr, text, sizeof text) != NULL)
-            (void)snprintf(server->address, sizeof server->address, "%s:%u", text, server->port);
+            (void)snprintf(server->address, sizeof server->address, "%s:%u", text,
+                           ntohs(address.sin_port));
     }
     *out = server;
     return RESULT_OK;
@@ -316,11 +316,6 @@ void sandbox_http_destroy(struct sandbox_http_server *server)
         sandbox_http_close(server->connections);
     evconnlistener_free(server->listener);
     free(server);
-}
-
-uint16_t sandbox_http_port(const struct sandbox_http_server *server)
-{
-    return server->port;
 }
 
 const char *sandbox_http_address(const struct sandbox_http_server *server)

@@ -89,7 +89,6 @@ enum result sandbox_http_create(struct event_base *base, const char *listen,
                                 const struct sandbox_http_handler *handler,
                                 struct sandbox_http_server **out, struct fault *fault) MUST_CHECK;
 void sandbox_http_destroy(struct sandbox_http_server *server);
-uint16_t sandbox_http_port(const struct sandbox_http_server *server);
 /* "127.0.0.1:9420" as bound. */
 const char *sandbox_http_address(const struct sandbox_http_server *server);
 uint64_t sandbox_http_connections_accepted(const struct sandbox_http_server *server);

@@ -45,7 +45,6 @@ struct sandbox_http_server {
     struct sandbox_http_connection *connections;
     uint64_t accepted;
     uint32_t open;
-    uint16_t port;
     char address[64];
     char head[SANDBOX_HTTP_HEAD_BYTES_MAX]; /* of the request being handled */
 };

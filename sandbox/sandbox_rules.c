@@ -39,12 +39,6 @@ static const char *const rule_texts[SANDBOX_RULE_COUNT] = {
     "unknown_route",
 };
 
-const char *sandbox_rule_text(enum sandbox_rule rule)
-{
-    REQUIRE(rule < SANDBOX_RULE_COUNT);
-    return rule_texts[rule];
-}
-
 /* Client texts may be no UTF-8 or cut inside a character; the JSON encoder wants neither. */
 static void make_printable(char *text)
 {

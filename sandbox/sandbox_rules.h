@@ -59,7 +59,6 @@ struct sandbox_rules {
     struct sandbox_rule_example examples[SANDBOX_RULE_COUNT][SANDBOX_RULE_EXAMPLES_MAX];
 };
 
-const char *sandbox_rule_text(enum sandbox_rule rule);
 /* Count one break. `consent` may be NULL. */
 void sandbox_rules_break(struct sandbox_rules *rules, enum sandbox_rule rule, int64_t at_ms,
                          const char *account, const char *consent, const char *format, ...)

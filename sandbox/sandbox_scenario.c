@@ -30,12 +30,6 @@ static const char *const share_texts[SANDBOX_SHARE_COUNT] = {
     "no_new_data",
 };
 
-const char *sandbox_share_text(enum sandbox_share share)
-{
-    REQUIRE(share < SANDBOX_SHARE_COUNT);
-    return share_texts[share];
-}
-
 static enum result read_shares(const json_t *value, const char *path, void *field,
                                struct fault *fault)
 {

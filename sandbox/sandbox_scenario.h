@@ -76,7 +76,6 @@ enum sandbox_fault {
 };
 
 const char *sandbox_fault_text(enum sandbox_fault fault);
-const char *sandbox_share_text(enum sandbox_share share);
 
 struct sandbox_fault_plan {
     double shares[SANDBOX_FAULT_COUNT];

@@ -117,16 +117,6 @@ const char *answer_class_text(enum answer_class class_)
     return (unsigned)class_ < CLASS_COUNT ? answer_class_words[class_] : "?";
 }
 
-bool answer_class_parse(const char *text, size_t length, enum answer_class *out)
-{
-    size_t index = word_find(answer_class_words, CLASS_COUNT, text, length);
-
-    if (index == CLASS_COUNT)
-        return false;
-    *out = (enum answer_class)index;
-    return true;
-}
-
 static const char *const job_state_words[JOB_STATE_COUNT] = {
     [JOB_NEW] = "new",           [JOB_INITIATING] = "initiating", [JOB_RUNNING] = "running",
     [JOB_POLLING] = "polling",   [JOB_LOOKING_UP] = "looking_up", [JOB_RETRY_WAIT] = "retry_wait",
@@ -136,16 +126,6 @@ static const char *const job_state_words[JOB_STATE_COUNT] = {
 const char *job_state_text(enum job_state state)
 {
     return (unsigned)state < JOB_STATE_COUNT ? job_state_words[state] : "?";
-}
-
-bool job_state_parse(const char *text, size_t length, enum job_state *out)
-{
-    size_t index = word_find(job_state_words, JOB_STATE_COUNT, text, length);
-
-    if (index == JOB_STATE_COUNT)
-        return false;
-    *out = (enum job_state)index;
-    return true;
 }
 
 static const char *const trigger_words[TRIGGER_COUNT] = {
@@ -158,16 +138,6 @@ static const char *const trigger_words[TRIGGER_COUNT] = {
 const char *trigger_text(enum trigger trigger)
 {
     return (unsigned)trigger < TRIGGER_COUNT ? trigger_words[trigger] : "?";
-}
-
-bool trigger_parse(const char *text, size_t length, enum trigger *out)
-{
-    size_t index = word_find(trigger_words, TRIGGER_COUNT, text, length);
-
-    if (index == TRIGGER_COUNT)
-        return false;
-    *out = (enum trigger)index;
-    return true;
 }
 
 static const char *const consent_status_words[CONSENT_STATUS_COUNT] = {
@@ -189,14 +159,4 @@ static const char *const consent_mode_words[MODE_COUNT] = {
 const char *consent_mode_text(enum consent_mode mode)
 {
     return (unsigned)mode < MODE_COUNT ? consent_mode_words[mode] : "?";
-}
-
-bool consent_mode_parse(const char *text, size_t length, enum consent_mode *out)
-{
-    size_t index = word_find(consent_mode_words, MODE_COUNT, text, length);
-
-    if (index == MODE_COUNT)
-        return false;
-    *out = (enum consent_mode)index;
-    return true;
 }

@@ -128,9 +128,5 @@ const char *consent_mode_text(enum consent_mode mode);
 
 bool outcome_parse(const char *text, size_t length, enum outcome *out);
 bool reason_parse(const char *text, size_t length, enum reason *out);
-bool answer_class_parse(const char *text, size_t length, enum answer_class *out);
-bool job_state_parse(const char *text, size_t length, enum job_state *out);
-bool trigger_parse(const char *text, size_t length, enum trigger *out);
-bool consent_mode_parse(const char *text, size_t length, enum consent_mode *out);
 
 #endif

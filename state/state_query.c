@@ -28,11 +28,6 @@ static const struct {
     [QUERY_AUDIT] = {"v1_audit", "at_ms DESC"},
 };
 
-const char *state_query_view_name(enum query_view view)
-{
-    return views[view].name;
-}
-
 enum result state_query_open(const char *database, struct state_query **query, struct fault *fault)
 {
     struct state_query *opened = calloc(1, sizeof *opened);

@@ -49,7 +49,6 @@ enum query_view {
     QUERY_AUDIT,
     QUERY_VIEW_COUNT
 };
-const char *state_query_view_name(enum query_view view);
 
 struct state_query;
 

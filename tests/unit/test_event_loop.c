@@ -119,26 +119,26 @@ static void test_a_wake_time_in_the_past_is_now(void **state)
     event_loop_destroy(fixture.loop);
 }
 
-static void request_turn(struct fixture *fixture, struct time_now now)
+static void on_event(evutil_socket_t socket, short events, void *context)
 {
-    (void)now;
-    event_loop_request_turn(fixture->loop);
+    (void)socket;
+    (void)events;
+    (void)context;
 }
 
-static void test_a_requested_turn_comes_at_once(void **state)
+static void make_an_event(struct fixture *fixture, struct time_now now)
 {
-    struct fixture fixture = {.turns_max = 100, .on_turn = request_turn};
+    static const struct timeval at_once;
 
-    (void)state;
-    set_up(&fixture, 0);
-    run(&fixture);
-    assert_int_equal(fixture.turns, 100);
-    event_loop_destroy(fixture.loop);
+    (void)now;
+    assert_int_equal(
+        event_base_once(event_loop_base(fixture->loop), -1, EV_TIMEOUT, on_event, NULL, &at_once),
+        0);
 }
 
 static void test_busy_turns_keep_their_distance(void **state)
 {
-    struct fixture fixture = {.turns_max = 21, .on_turn = request_turn};
+    struct fixture fixture = {.turns_max = 21, .on_turn = make_an_event};
     struct mono_time begin = clock_now().mono;
 
     (void)state;
@@ -213,7 +213,6 @@ int main(void)
         cmocka_unit_test(test_a_turn_comes_first),
         cmocka_unit_test(test_it_sleeps_until_the_wake_time),
         cmocka_unit_test(test_a_wake_time_in_the_past_is_now),
-        cmocka_unit_test(test_a_requested_turn_comes_at_once),
         cmocka_unit_test(test_busy_turns_keep_their_distance),
         cmocka_unit_test(test_a_rest_ends_at_the_wake_time),
         cmocka_unit_test(test_signals_are_events),
