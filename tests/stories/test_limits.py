@@ -204,7 +204,12 @@ def test_a_long_window_survives_a_restart(tmp_path):
     """30 in a minute: what was sent before the stop counts after it."""
     account = {"rate": ["30/min"]}
     with Sandbox(tmp_path, scenario_of("finqware", account)) as sandbox:
-        entry = finqware(sandbox, limits={"rate": ["30/min"], "jobs_running": 5})
+        # a request that was under way at the kill stays in doubt for as long as this
+        entry = finqware(
+            sandbox,
+            limits={"rate": ["30/min"], "jobs_running": 5},
+            completion={"give_up_after": "2s"},
+        )
         schedules = {"nightly": schedule(deadline="4s")}
         site = plain_site(tmp_path, {"p": entry}, rows(40), schedules)
         process = site.start("once")

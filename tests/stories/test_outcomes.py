@@ -187,7 +187,7 @@ def play(folder, api, table):
         rows.append(row)
     scenario = merge(QUICK_SCENARIO, {"shares": {"no_new_data": 0}, "consents": consents})
     with Sandbox(folder, scenario) as sandbox:
-        more = {"completion": {"give_up_after": "3s"}}
+        more = {"completion": {"give_up_after": "2s"}}
         if api == "finqware":
             entry = finqware(sandbox, **more)
         else:
