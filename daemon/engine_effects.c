@@ -92,21 +92,11 @@ static void answer_unsent(struct engine *engine, struct time_now now, const stru
                           const struct fault *fault)
 {
     struct answer_texts texts = {0};
-    struct answer answer = {
-        .class_ = CLASS_CONFIG_ERROR,
-        .reason = REASON_CONFIGURATION,
-        .has_new_data = TRI_UNKNOWN,
-        .job_started = UTC_NONE,
-        .retry_after_ms = -1,
-        .not_before = UTC_NONE,
-        .expires = UTC_NONE,
-        .poll_hint_ms = -1,
-    };
+    struct answer answer = ANSWER_NONE;
+    bool may_pass = fault->code == FAULT_TEMPORARY;
 
-    if (fault->code == FAULT_TEMPORARY) {
-        answer.class_ = CLASS_TRANSPORT;
-        answer.reason = REASON_TRANSPORT;
-    }
+    answer.class_ = may_pass ? CLASS_TRANSPORT : CLASS_CONFIG_ERROR;
+    answer.reason = may_pass ? REASON_TRANSPORT : REASON_CONFIGURATION;
     (void)snprintf(texts.error_message, sizeof texts.error_message, "not sent: %.480s",
                    fault->text);
     if (flight->kind == REQUEST_TOKEN) {
@@ -253,18 +243,23 @@ void engine_on_sent(void *user, struct time_now at)
     engine_put_event(flight->engine, at, &event, NULL, 0);
 }
 
+static struct http_answer http_answer_of(const struct transport_answer *transport)
+{
+    return (struct http_answer){
+        .status = transport->http_status,
+        .body = transport->body,
+        .body_length = transport->body_length,
+        .retry_after = transport->retry_after,
+        .request_id = transport->request_id,
+    };
+}
+
 static void classify(const struct flight *flight, const struct transport_answer *transport,
                      const struct request_variables *ours, struct answer *answer,
                      struct answer_texts *texts)
 {
     if (transport->error == TRANSPORT_OK) {
-        const struct http_answer http = {
-            .status = transport->http_status,
-            .body = transport->body,
-            .body_length = transport->body_length,
-            .retry_after = transport->retry_after,
-            .request_id = transport->request_id,
-        };
+        const struct http_answer http = http_answer_of(transport);
 
         classify_answer(flight->link->definition, flight->kind, &http, ours,
                         transport->answered.utc, answer, texts);
@@ -304,13 +299,7 @@ static void token_answered(struct flight *flight, const struct transport_answer 
     struct answer_texts texts = {0};
     struct token_answer token = {0};
     struct event event = {.kind = EVENT_TOKEN};
-    const struct http_answer http = {
-        .status = transport->http_status,
-        .body = transport->body,
-        .body_length = transport->body_length,
-        .retry_after = transport->retry_after,
-        .request_id = transport->request_id,
-    };
+    const struct http_answer http = http_answer_of(transport);
 
     provider_link_variables(link, transport->answered.utc, &ours);
     text_init(&token.access_token, (size_t)64 * 1024);

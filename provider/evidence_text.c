@@ -9,15 +9,13 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "provider/base64.h"
 
 #define SECRETS_MAX 4
-#define PAIR_BYTES_MAX 768 /* as much as request_build puts into Basic */
 
 struct secrets {
     struct request_value items[SECRETS_MAX];
     size_t count;
-    char basic[BASE64_SIZE(PAIR_BYTES_MAX)];
+    char basic[REQUEST_BASIC_SIZE];
     size_t basic_length;
 };
 
@@ -25,22 +23,6 @@ static void add_secret(struct secrets *secrets, struct request_value value)
 {
     if (value.length > 0)
         secrets->items[secrets->count++] = value;
-}
-
-static void add_basic(struct secrets *secrets, const struct request_value *id,
-                      const struct request_value *secret)
-{
-    char pair[PAIR_BYTES_MAX];
-    size_t length = id->length + 1 + secret->length;
-
-    if (id->length == 0 || secret->length == 0 || length > sizeof pair)
-        return;
-    memcpy(pair, id->bytes, id->length);
-    pair[id->length] = ':';
-    memcpy(pair + id->length + 1, secret->bytes, secret->length);
-    secrets->basic_length = base64_encode(pair, length, secrets->basic);
-    add_secret(secrets, (struct request_value){secrets->basic, secrets->basic_length});
-    memory_wipe(pair, length);
 }
 
 /* Those that a text of `length` bytes can hold. */
@@ -55,9 +37,10 @@ static void secrets_init(struct secrets *secrets, const struct request_variables
     add_secret(secrets, ours->values[API_VARIABLE_TOKEN]);
     add_secret(secrets, ours->values[API_VARIABLE_CUSTOMER_SECRET]);
     if (length > ours->values[API_VARIABLE_CLIENT_ID].length +
-                     ours->values[API_VARIABLE_CLIENT_SECRET].length)
-        add_basic(secrets, &ours->values[API_VARIABLE_CLIENT_ID],
-                  &ours->values[API_VARIABLE_CLIENT_SECRET]);
+                     ours->values[API_VARIABLE_CLIENT_SECRET].length) {
+        secrets->basic_length = request_basic(ours, secrets->basic);
+        add_secret(secrets, (struct request_value){secrets->basic, secrets->basic_length});
+    }
 }
 
 static int hex_value(char digit)

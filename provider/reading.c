@@ -14,16 +14,9 @@
 
 void reading_answer_init(struct answer *answer)
 {
-    *answer = (struct answer){
-        .reached_socket = true,
-        .answered = true,
-        .has_new_data = TRI_UNKNOWN,
-        .job_started = UTC_NONE,
-        .retry_after_ms = -1,
-        .not_before = UTC_NONE,
-        .expires = UTC_NONE,
-        .poll_hint_ms = -1,
-    };
+    *answer = ANSWER_NONE;
+    answer->reached_socket = true;
+    answer->answered = true;
 }
 
 void reading_texts_init(struct answer_texts *texts)

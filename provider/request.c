@@ -11,7 +11,6 @@
 #define URL_ROOM 512
 #define HEADERS_ROOM 4096
 #define BODY_ROOM 4096
-#define BASIC_BYTES_MAX 1024
 
 static const char *const request_names[] = {"initiate", "poll", "look_up", "token"};
 
@@ -26,7 +25,7 @@ struct build {
     struct request_value basic;
     char from_text[UTC_TEXT_SIZE];
     char to_text[UTC_TEXT_SIZE];
-    char basic_text[BASIC_BYTES_MAX];
+    char basic_text[REQUEST_BASIC_SIZE];
 };
 
 static void make_room(struct text *text, size_t room)
@@ -75,21 +74,22 @@ void request_deinit(struct request *request)
 /* ---- values ---- */
 
 /* base64(client_id:client_secret), RFC 7617. Stays absent when either is or both are too long. */
-static void make_basic(struct build *build)
+size_t request_basic(const struct request_variables *variables, char out[REQUEST_BASIC_SIZE])
 {
-    const struct request_value *id = &build->variables->values[API_VARIABLE_CLIENT_ID];
-    const struct request_value *secret = &build->variables->values[API_VARIABLE_CLIENT_SECRET];
-    char pair[BASIC_BYTES_MAX / 4 * 3];
+    const struct request_value *id = &variables->values[API_VARIABLE_CLIENT_ID];
+    const struct request_value *secret = &variables->values[API_VARIABLE_CLIENT_SECRET];
+    char pair[REQUEST_BASIC_SIZE / 4 * 3];
     size_t length = id->length + 1 + secret->length;
+    size_t written;
 
     if (id->length == 0 || secret->length == 0 || length > sizeof pair)
-        return;
+        return 0;
     memcpy(pair, id->bytes, id->length);
     pair[id->length] = ':';
     memcpy(pair + id->length + 1, secret->bytes, secret->length);
-    build->basic.length = base64_encode(pair, length, build->basic_text);
-    build->basic.bytes = build->basic_text;
+    written = base64_encode(pair, length, out);
     memory_wipe(pair, length);
+    return written;
 }
 
 /* The window from..to inside the provider's limit at this moment. */
@@ -128,7 +128,8 @@ static const struct request_value *value_of(struct build *build, enum api_variab
     case API_VARIABLE_TO: return &build->to;
     case API_VARIABLE_BASIC:
         if (build->basic.length == 0)
-            make_basic(build);
+            build->basic = (struct request_value){
+                build->basic_text, request_basic(build->variables, build->basic_text)};
         return &build->basic;
     default: return &build->variables->values[variable];
     }

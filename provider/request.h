@@ -77,4 +77,9 @@ MUST_CHECK enum result request_build(const struct request_plan *plan, enum reque
                                      const struct request_variables *variables,
                                      struct request *request, struct fault *fault);
 
+#define REQUEST_BASIC_SIZE 1024
+/* "client_id:client_secret" in base64, as Basic authentication sends it, without a NUL. Answers its
+ * length; 0 where one of them is absent, or both together are too long. The caller wipes `out`. */
+size_t request_basic(const struct request_variables *variables, char out[REQUEST_BASIC_SIZE]);
+
 #endif

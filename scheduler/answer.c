@@ -263,8 +263,8 @@ static void initiation_refused_for_now(struct scheduler *scheduler, uint32_t ind
         answer_push_consent(scheduler, index, answer,
                             answer->reason != REASON_NONE ? answer->reason : REASON_COOLDOWN);
         job_consider(scheduler, index);
-    } else if (!job->is_repeat && job_pushed_back_until(scheduler, job).ms >=
-                                      job_deadline(scheduler, job).ms) {
+    } else if (!job->is_repeat &&
+               job_pushed_back_until(scheduler, job).ms >= job_deadline(scheduler, job).ms) {
         job_close_waiting(scheduler, index, REASON_PUSHBACK, evidence); /* not awaited */
     } else {
         job_replay(scheduler, index, REASON_PUSHBACK);

@@ -68,6 +68,14 @@ struct answer {
     int64_t poll_hint_ms;         /* suggested delay until the next poll; -1: none */
     enum look_up_verdict look_up; /* answers to look-ups only */
 };
+/* Tells nothing, and was never sent. */
+#define ANSWER_NONE \
+    ((struct answer){.has_new_data = TRI_UNKNOWN, \
+                     .job_started = UTC_NONE, \
+                     .retry_after_ms = -1, \
+                     .not_before = UTC_NONE, \
+                     .expires = UTC_NONE, \
+                     .poll_hint_ms = -1})
 
 /* What a pause covers. */
 enum scope_kind { SCOPE_ALL, SCOPE_PROVIDER, SCOPE_INSTITUTION, SCOPE_SCHEDULE, SCOPE_CONSENT };
