@@ -166,17 +166,23 @@ static json_t *request_of(const char *command, const struct change *change)
     return request;
 }
 
+struct told {
+    const struct command_line *line;
+    const struct change *change;
+};
+
 static void print_line(void *context, const json_t *object)
 {
-    const struct command_line *line = context;
+    const struct told *told = context;
+    const struct command_line *line = told->line;
     const char *released = json_string_value(json_object_get(object, "released"));
     const char *message = json_string_value(json_object_get(object, "message"));
 
-    if (line->format == OUTPUT_JSON) {
+    if (released != NULL) {
+        change_print_released(line, told->change, released);
+    } else if (line->format == OUTPUT_JSON) {
         json_dumpf(object, stdout, JSON_COMPACT);
         putchar('\n');
-    } else if (released != NULL) {
-        printf("released %s\n", released);
     } else if (message != NULL) {
         fprintf(stderr, "%s:%lld:%lld: %s: %s\n",
                 json_string_value(json_object_get(object, "file")),
@@ -189,14 +195,14 @@ static void print_line(void *context, const json_t *object)
 static int perform(const struct command_line *line, const struct change *change)
 {
     struct config *config = command_load_config(line, NULL);
+    struct told told = {line, change};
     struct fault fault;
     enum result result;
 
     if (config == NULL)
         return FAULT_CONFIGURATION;
     if (control_is_running(config))
-        result =
-            control_call(config, request_of(line->name, change), print_line, (void *)line, &fault);
+        result = control_call(config, request_of(line->name, change), print_line, &told, &fault);
     else
         result = offline_change(config, line, change, wall_clock(), &fault);
     config_release(config);

@@ -157,6 +157,14 @@ static enum result open_run(struct once *once, uint32_t schedule, struct fault *
     return RESULT_OK;
 }
 
+/* A run of each schedule that is asked for; with --consent, of those that the consent is in. */
+static bool is_asked_for(const struct once *once, const struct config *config, uint32_t schedule)
+{
+    return is_wanted(once, config, schedule) &&
+           (once->consent_number == 0 ||
+            engine_consent_is_in(once->engine, once->consent_number, schedule));
+}
+
 static enum result open_runs(struct once *once, struct fault *fault)
 {
     const struct config *config = engine_config(once->engine);
@@ -172,8 +180,14 @@ static enum result open_runs(struct once *once, struct fault *fault)
                                 fault) != RESULT_OK)
         return RESULT_FAULT;
     for (uint32_t i = 0; i < config->schedule_count && once->run_count < RUNS_MAX; i++)
-        if (is_wanted(once, config, i) && open_run(once, i, fault) != RESULT_OK)
+        if (is_asked_for(once, config, i) && open_run(once, i, fault) != RESULT_OK)
             return RESULT_FAULT;
+    if (once->consent != NULL && once->run_count == 0)
+        return fault_set(fault, FAULT_USAGE,
+                         "consent %s is in no schedule%s%s: give it one, or start the daemon and "
+                         "ask for it with: refreshd trigger %s",
+                         once->consent, once->schedule == NULL ? "" : " called ",
+                         once->schedule == NULL ? "" : once->schedule, once->consent);
     return RESULT_OK;
 }
 

@@ -2,6 +2,7 @@
  * offline_change.c - see offline_change.h. */
 #include "command/offline_change.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,23 @@ static enum result write_pause(struct state_store *store, const struct command_l
     return state_store_resume(store, now, scope_of(change->scope), change->subject, &audit, fault);
 }
 
+void change_print_released(const struct command_line *line, const struct change *change,
+                           const char *consent)
+{
+    json_t *object;
+
+    if (line->format != OUTPUT_JSON) {
+        printf("%s %s\n", change->is_dry_run ? "would release" : "released", consent);
+        return;
+    }
+    object = json_pack("{s:s}", "released", consent);
+    if (change->is_dry_run)
+        (void)json_object_set_new(object, "dry_run", json_true());
+    (void)json_dumpf(object, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(object);
+}
+
 struct release {
     struct state_store *store;
     const struct command_line *line;
@@ -77,8 +95,7 @@ static enum result release_row(void *context, uint32_t count, const char *const 
             consent = values[i].text;
     if (consent == NULL)
         return RESULT_OK;
-    printf(release->line->format == OUTPUT_JSON ? "{\"released\":\"%s\"}\n" : "released %s\n",
-           consent);
+    change_print_released(release->line, release->change, consent);
     if (release->change->is_dry_run)
         return RESULT_OK;
     record.as.hold.consent = state_store_find_consent(release->store, consent);

@@ -28,6 +28,10 @@ struct change {
     char subject[CONSENT_NAME_BYTES];
 };
 
+/* One line on standard output about a consent that is let go, or would be in a dry run. */
+void change_print_released(const struct command_line *line, const struct change *change,
+                           const char *consent);
+
 /* Do what `line->name` (pause, resume, release) says. FAULT_UNAVAILABLE for the commands that need
  * a running process, with what to do instead; FAULT_TEMPORARY when somebody took the lock. */
 MUST_CHECK enum result offline_change(const struct config *config, const struct command_line *line,

@@ -416,17 +416,25 @@ static void put_texts(struct consent_build *build, const struct consent_row *row
 }
 
 /* The fields that need the provider. */
-static bool read_row(struct consent_build *build, const struct consent_row *row, uint32_t provider,
-                     struct consent_record *record)
+static bool read_by_provider(struct consent_build *build, const struct consent_row *row,
+                             uint32_t provider, struct consent_record *record)
 {
-    struct option_value value;
     uint8_t mode = MODE_ACTIVE;
     bool good = check_requirements(build, row, provider);
 
     good &= find_institution(build, row, provider, &record->institution);
-    good &= find_set(build, row, &record->schedule_set);
     good &= read_mode(build, row, provider, &mode);
     record->flags = mode;
+    return good;
+}
+
+/* The others: they are judged even where the provider is wrong. */
+static bool read_row(struct consent_build *build, const struct consent_row *row,
+                     struct consent_record *record)
+{
+    struct option_value value;
+    bool good = find_set(build, row, &record->schedule_set);
+
     if (is_given(row, CONSENT_FIELD_EXPIRES)) {
         good &= read_cell(build, row, CONSENT_FIELD_EXPIRES, &value);
         record->expires_ms = value.instant.ms;
@@ -496,7 +504,8 @@ void consent_build_add(struct consent_build *build, uint32_t source, uint32_t or
     good = check_texts(build, row);
     arena_init(&scratch);
     good &= is_given(row, CONSENT_FIELD_PROVIDER) && find_provider(build, row, &provider) &&
-            read_row(build, row, provider, &record);
+            read_by_provider(build, row, provider, &record);
+    good &= read_row(build, row, &record);
     if (is_given(row, CONSENT_FIELD_CUSTOMER_SECRET))
         good &= read_secret(build, row, &scratch, &secret);
     if (good && build->table->text_bytes > TEXT_BYTES_MAX) {

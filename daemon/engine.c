@@ -341,6 +341,20 @@ bool engine_consent(const struct engine *engine, uint32_t number, struct consent
     return population_get(&engine->population, number, view);
 }
 
+bool engine_consent_is_in(const struct engine *engine, uint32_t number, uint32_t schedule)
+{
+    const struct schedule_set *set;
+    struct consent_view view;
+
+    if (!engine_consent(engine, number, &view) || view.settings.schedule_set == UINT16_MAX)
+        return false;
+    set = &engine->settings.schedule_sets[view.settings.schedule_set];
+    for (uint32_t i = 0; i < set->count; i++)
+        if (set->schedules[i] == schedule)
+            return true;
+    return false;
+}
+
 struct time_now engine_now(const struct engine *engine)
 {
     (void)engine;

@@ -66,6 +66,8 @@ const struct config *engine_config(const struct engine *engine);
 /* Number of "PROVIDER/ID", or 0; and back (false when it is gone). */
 uint32_t engine_find_consent(const struct engine *engine, const char *consent);
 bool engine_consent(const struct engine *engine, uint32_t number, struct consent_view *view);
+/* Is it in the schedule of this index in the configuration? */
+bool engine_consent_is_in(const struct engine *engine, uint32_t number, uint32_t schedule);
 struct time_now engine_now(const struct engine *engine);
 
 #endif

@@ -25,10 +25,11 @@ static void set_look_back(struct engine *engine, struct job_context *job, uint32
                           const struct consent_view *view)
 {
     uint32_t schedule = run == 0 ? UINT32_MAX : schedule_of_run(engine, run);
-    const struct schedule_set *set = &engine->settings.schedule_sets[view->settings.schedule_set];
+    uint16_t set = view->settings.schedule_set; /* UINT16_MAX: refreshed when asked only */
 
-    if (schedule == UINT32_MAX && set->count > 0)
-        schedule = set->schedules[0];
+    if (schedule == UINT32_MAX && set != UINT16_MAX &&
+        engine->settings.schedule_sets[set].count > 0)
+        schedule = engine->settings.schedule_sets[set].schedules[0];
     if (schedule == UINT32_MAX || schedule >= engine->config->schedule_count)
         return;
     job->look_back_ms = engine->config->schedules[schedule].look_back_ms;

@@ -216,6 +216,16 @@ def test_only_the_consent_that_is_named_runs(tmp_path, sandbox):
     assert site.sql("SELECT consent FROM v1_jobs") == [("p/c1",)]
 
 
+def test_a_consent_runs_in_its_own_schedules_only(tmp_path, sandbox):
+    schedules = {"nightly": schedule(), "weekly": schedule()}
+    loose = dict(rows(1)[0], id="loose", schedule="")
+    site = plain_site(tmp_path, {"p": finqware(sandbox)}, rows(2) + [loose], schedules)
+    assert [m["schedule"] for m in site.once("--consent", "p/c1", check=0)] == ["nightly"]
+    ended = site.run("once", "--consent", "p/loose", check=64)
+    assert "is in no schedule" in ended.stderr and ended.stdout == ""
+    assert "weekly" in site.run("once", "--consent", "p/c1", "--schedule", "weekly", check=64).stderr
+
+
 def test_only_the_institution_that_is_named_runs(tmp_path, sandbox):
     site = plain_site(tmp_path, {"p": finqware(sandbox)}, rows(5))
     assert site.once("--institution", "bank0", check=0)[0]["due"] == 3
