@@ -358,8 +358,15 @@ static enum result answer(struct ask *ask, const char *line, size_t length, stru
     if (command == NULL)
         return fault_set(fault, FAULT_USAGE, "a request is an object with \"command\"");
     for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++)
-        if (strcmp(requests[i].name, command) == 0)
-            return requests[i].answer(ask, fault);
+        if (strcmp(requests[i].name, command) == 0) {
+            enum result result = requests[i].answer(ask, fault);
+
+            /* A file that cannot be read is a reload's own trouble; else it is the database. */
+            if (result != RESULT_OK && fault->code == FAULT_IO &&
+                requests[i].answer != change_reload)
+                engine_fail(ask->engine, fault);
+            return result;
+        }
     return fault_set(fault, FAULT_USAGE, "there is no command \"%.64s\" here", command);
 }
 

@@ -177,15 +177,16 @@ enum result engine_settle(struct engine *engine, struct time_now now, struct fau
 void engine_turn(void *context, struct time_now now)
 {
     struct engine *engine = context;
-    bool can_go_on = true;
+    bool can_go_on;
 
     webhook_listener_store(engine->webhooks, now);
-    if (engine->is_storage_blocked)
+    can_go_on = !engine->has_failed;
+    if (can_go_on && engine->is_storage_blocked)
         can_go_on = now.mono.us >= engine->storage_retry.us && commit_and_perform(engine, now);
     if (can_go_on && step_queued_events(engine, now))
         (void)step_time(engine, now);
     engine_free_ended_flights(engine);
-    if (!engine->is_storage_blocked)
+    if (!engine->is_storage_blocked && !engine->has_failed)
         engine_care(engine, now);
     check_drained(engine, now);
     if (engine->stops_when_idle && scheduler_jobs_live(engine->scheduler) == 0)

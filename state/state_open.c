@@ -525,12 +525,16 @@ void state_store_close(struct state_store *store)
         return;
     state_sql_rollback(store);
     /* Only a store that was recovered still has its table; else the next start ends the load. */
-    if (store->is_recovered && state_load_finish(store, &ignored) != RESULT_OK)
+    if (store->is_recovered && !store->has_lost_a_write &&
+        state_load_finish(store, &ignored) != RESULT_OK)
         state_sql_rollback(store);
     state_load_deinit(store);
     for (int i = 0; i < STATEMENT_COUNT; i++)
         (void)sqlite3_finalize(store->statements[i]);
-    if (store->access == STATE_READ_WRITE) {
+    if (store->has_lost_a_write) {
+        /* The next start finds the mark of an unclean end and checks. */
+        (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    } else if (store->access == STATE_READ_WRITE) {
         (void)sqlite3_exec(store->db, "UPDATE meta SET is_open = 0", NULL, NULL, NULL);
         /* Waits for nobody: where a reader is in the way the log simply stays longer. */
         (void)sqlite3_busy_timeout(store->db, 0);

@@ -93,6 +93,7 @@ struct state_store {
     char path[STATE_PATH_BYTES];
     char instance[9];
     bool was_unclean;
+    bool has_lost_a_write; /* nobody knows what is on the disk: nothing more is written */
     int migrated_from;
     char backup[STATE_PATH_BYTES + 64];
     sqlite3_stmt *statements[STATEMENT_COUNT];

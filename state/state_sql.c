@@ -190,10 +190,15 @@ sqlite3_stmt *state_sql_statement(struct state_store *store, enum statement whic
 enum result state_sql_run(struct state_store *store, sqlite3_stmt *statement, const char *doing,
                           struct fault *fault)
 {
-    int code = sqlite3_step(statement);
+    int code;
 
+    if (store->has_lost_a_write)
+        return fault_set(fault, FAULT_IO, "%s: %s: not after a write that was lost", store->path,
+                         doing);
+    code = sqlite3_step(statement);
     if (code != SQLITE_DONE) {
         (void)state_sql_fault(store->db, fault, doing);
+        store->has_lost_a_write = store->has_lost_a_write || fault->code == FAULT_IO;
         (void)sqlite3_reset(statement);
         return RESULT_FAULT;
     }
