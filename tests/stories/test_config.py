@@ -438,6 +438,15 @@ def test_sources_name_file_row_and_column(small, tmp_path):
             "this configuration") in done.stderr.decode()
 
 
+def test_a_row_with_a_wrong_provider_tells_its_other_errors_too(tmp_path, small):
+    (tmp_path / "a.csv").write_text("id,provider,schedule,expires,priority\na,no,never,soon,12\n")
+    small.write_text(SMALL + "consents_from: [{csv: a.csv}]\n")
+    status, said = check(small)
+    assert status == 78
+    for column in ("provider", "schedule", "expires", "priority"):
+        assert f'a.csv:2:0: error: column "{column}": ' in said
+
+
 def test_a_missing_csv_is_a_warning_for_check_only(small):
     small.write_text(SMALL + "consents_from: [{csv: a.csv}]\n")
     status, said = check(small)
