@@ -188,6 +188,9 @@ static enum result open_runs(struct once *once, struct fault *fault)
                          "ask for it with: refreshd trigger %s",
                          once->consent, once->schedule == NULL ? "" : " called ",
                          once->schedule == NULL ? "" : once->schedule, once->consent);
+    if (once->run_count == 0)
+        return fault_set(fault, FAULT_CONFIGURATION,
+                         "the configuration has no schedules: there is nothing to run");
     return RESULT_OK;
 }
 

@@ -226,6 +226,14 @@ def test_a_consent_runs_in_its_own_schedules_only(tmp_path, sandbox):
     assert "weekly" in site.run("once", "--consent", "p/c1", "--schedule", "weekly", check=64).stderr
 
 
+def test_a_configuration_without_schedules_has_nothing_to_run(tmp_path, sandbox):
+    site = plain_site(tmp_path, {"p": finqware(sandbox)}, [])
+    del site.settings["schedules"]
+    site.write()
+    ended = site.run("once", check=78, timeout=30)
+    assert "no schedules" in ended.stderr and ended.stdout == ""
+
+
 def test_only_the_institution_that_is_named_runs(tmp_path, sandbox):
     site = plain_site(tmp_path, {"p": finqware(sandbox)}, rows(5))
     assert site.once("--institution", "bank0", check=0)[0]["due"] == 3
