@@ -659,6 +659,20 @@ static void test_retention_keeps_what_is_needed_and_numbers_go_on(void **state)
     assert_int_equal(fake_core.next_run, 3);
     fixture_refresh(&fixture, now, 4, 1, 0, OUTCOME_REFRESHED);
     assert_true(fixture_integer(&fixture, "SELECT max(seq) FROM ledger") > 8);
+
+    /* When everything is old, the last ones still say where the numbers go on. */
+    is_complete = false;
+    while (!is_complete)
+        assert_int_equal(state_store_fold(fixture.store, NULL, 100, &is_complete, &fault),
+                         RESULT_OK);
+    assert_int_equal(
+        state_maintain_prune(fixture.store, utc_add_ms(now, 200 * MS_PER_DAY), &counts, &fault),
+        RESULT_OK);
+    fixture_close(&fixture);
+    fixture_open(&fixture, now);
+    fixture_recover(&fixture, now);
+    assert_int_equal(fake_core.next_job, 5);
+    assert_int_equal(fake_core.next_run, 3);
 }
 
 static void test_care_marks_and_tidies_without_being_asked(void **state)

@@ -282,6 +282,40 @@ static void test_unfolded_closes_are_folded_once(void **state)
     assert_int_equal(fake_core.pasts[b].last_outcome, OUTCOME_PARTIAL);
 }
 
+/* A consent may close again between the beginning of a pass and its own turn in it: its row then
+ * holds more than the pass promises, and nothing may be counted twice. */
+static void test_a_close_in_the_middle_of_a_fold_counts_once(void **state)
+{
+    struct utc_time now = fixture_now();
+    struct fault fault;
+    bool is_complete = true;
+    static const char sql[] = "SELECT consecutive_failures FROM v1_consents JOIN consent"
+                              " USING (consent) WHERE consent_no = 2";
+
+    (void)state;
+    fixture_configure(&fixture, five);
+    fixture_open(&fixture, now);
+    fixture_recover(&fixture, now);
+    for (uint32_t consent = 1; consent <= 2; consent++) {
+        fixture_refresh(&fixture, now, consent, consent, 0, OUTCOME_FAILED);
+        fake_core.pasts[consent] = (struct consent_past){.last_outcome = OUTCOME_FAILED,
+                                                         .last_success = UTC_NONE,
+                                                         .last_attempt = now,
+                                                         .consecutive_failures = 1,
+                                                         .not_before = UTC_NONE,
+                                                         .learned_expires = UTC_NEVER};
+    }
+    assert_int_equal(state_store_fold(fixture.store, NULL, 1, &is_complete, &fault), RESULT_OK);
+    assert_false(is_complete);
+    fixture_refresh(&fixture, now, 3, 2, 0, OUTCOME_FAILED);
+    fake_core.pasts[2].consecutive_failures = 2;
+    assert_int_equal(state_store_fold(fixture.store, NULL, 1, &is_complete, &fault), RESULT_OK);
+    assert_int_equal(fixture_integer(&fixture, sql), 2);
+    crash_and_recover(five, now);
+    assert_int_equal(fake_core.pasts[2].consecutive_failures, 2);
+    assert_int_equal(fake_core.pasts[1].consecutive_failures, 1);
+}
+
 static void test_holds_and_learned_ends_come_back_and_dates_release(void **state)
 {
     struct utc_time now = fixture_now();
@@ -588,6 +622,7 @@ int main(void)
         CASE(test_a_run_whose_schedule_is_gone_closes_with_its_last_job),
         CASE(test_a_job_whose_provider_is_gone_closes),
         CASE(test_unfolded_closes_are_folded_once),
+        CASE(test_a_close_in_the_middle_of_a_fold_counts_once),
         CASE(test_holds_and_learned_ends_come_back_and_dates_release),
         CASE(test_attempts_come_in_sending_order_with_their_charge),
         CASE(test_an_accepted_job_goes_on_with_its_texts),

@@ -215,6 +215,52 @@ static void test_a_failed_batch_leaves_nothing(void **state)
     assert_int_equal(fixture_integer(&fixture, "SELECT count(*) FROM attempt"), 1);
 }
 
+/* The numbers that a failed batch took are given again: a run that opens next owns its jobs. */
+static void test_a_failed_batch_takes_no_numbers(void **state)
+{
+    struct utc_time now = fixture_now();
+    struct fault fault;
+    uint32_t a;
+
+    (void)state;
+    fixture_configure(&fixture, three);
+    fixture_open(&fixture, now);
+    a = number_of("finq/a");
+    fixture_job_open(&fixture, now, 5, a, 0);
+    fixture_job_close(&fixture, now, 99, a, 0, OUTCOME_FAILED, REASON_TRANSPORT);
+    assert_int_equal(
+        state_store_commit_records(fixture.store, fixture.records, fixture.record_count, &fault),
+        RESULT_FAULT);
+    fixture.record_count = 0;
+    fixture_run_open(&fixture, now, 1, TRIGGER_SCHEDULE, now, 1);
+    fixture_commit(&fixture);
+    fixture_refresh(&fixture, now, 5, a, 1, OUTCOME_REFRESHED);
+    fixture_run_close(&fixture, now, 1);
+    fixture_commit(&fixture);
+    assert_int_equal(fixture_integer(&fixture, "SELECT reconciled FROM v1_runs"), 1);
+}
+
+/* Sending again what is in doubt costs no second charge. */
+static void test_a_repeat_is_not_charged_again(void **state)
+{
+    struct utc_time now = fixture_now();
+    uint32_t a;
+
+    (void)state;
+    fixture_configure(&fixture, three);
+    fixture_open(&fixture, now);
+    a = number_of("finq/a");
+    fixture_job_open(&fixture, now, 1, a, 0);
+    fixture_attempt(&fixture, now, 1, a, 1);
+    fixture_answer(&fixture, now, 1, a, 1, CLASS_TRANSPORT, true, NULL);
+    fixture_attempt(&fixture, now, 1, a, 2);
+    fixture.records[fixture.record_count - 1].as.attempt.is_repeat = true;
+    fixture_commit(&fixture);
+    assert_int_equal(
+        fixture_integer(&fixture, "SELECT quota_used FROM v1_consents WHERE consent = 'finq/a'"),
+        1);
+}
+
 static void test_views_add_what_is_not_folded(void **state)
 {
     struct utc_time now = fixture_now();
@@ -483,6 +529,8 @@ int main(void)
         CASE(test_a_refresh_shows_in_jobs_attempts_and_run),
         CASE(test_a_run_that_does_not_add_up_says_so_and_names_the_slots),
         CASE(test_a_failed_batch_leaves_nothing),
+        CASE(test_a_failed_batch_takes_no_numbers),
+        CASE(test_a_repeat_is_not_charged_again),
         CASE(test_views_add_what_is_not_folded),
         CASE(test_quota_and_cooldown_follow_the_clock),
         CASE(test_holds_pauses_and_expiry_make_the_status),
