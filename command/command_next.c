@@ -136,13 +136,13 @@ static int print_firings(const struct request *request, struct line_up *lines, s
 static enum result make_calendar(const struct request *request, struct arena *arena,
                                  struct calendar *out, struct fault *fault)
 {
-    const char *timezone = request->timezone == NULL ? "UTC" : request->timezone;
+    const char *zone_name = request->timezone == NULL ? "UTC" : request->timezone;
     size_t error_offset = 0;
 
     if (cron_parse(request->cron, strlen(request->cron), &out->cron, &error_offset, fault) !=
         RESULT_OK)
         return fault_prefix(fault, "--cron: column %zu", error_offset + 1);
-    if (zone_load(ZONE_DIRECTORY, timezone, arena, &out->zone, fault) != RESULT_OK) {
+    if (zone_load(ZONE_DIRECTORY, zone_name, arena, &out->zone, fault) != RESULT_OK) {
         /* A file that is no zone file is as wrong a name as one that is not there. */
         if (fault->code == FAULT_DATA)
             fault->code = FAULT_CONFIGURATION;

@@ -413,7 +413,7 @@ bool option_value_parse(const struct config_option *option, const char *text, si
     case OPTION_SECRET:
     case OPTION_TYPE_COUNT: break;
     }
-    REQUIRE(!"a scalar type");
+    REQUIRE(false && "a scalar type");
     return false;
 }
 

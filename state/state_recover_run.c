@@ -76,9 +76,9 @@ static enum result load_slots(struct state_store *store, uint32_t run, uint8_t *
         " JOIN consent AS c ON c.consent_no = p.consent_no"
         " WHERE p.since_run_no < ?1 AND p.until_run_no >= ?1"
         " AND p.set_no IN " RUN_SETS RUN_NARROWED,
-        "SELECT c.consent_no, 1 FROM consent AS c"
-        " WHERE c.since_run_no < ?1 AND c.removed_ms IS NULL AND c.mode <> 2"
-        " AND c.set_no IN " RUN_SETS RUN_NARROWED,
+        ("SELECT c.consent_no, 1 FROM consent AS c"
+         " WHERE c.since_run_no < ?1 AND c.removed_ms IS NULL AND c.mode <> 2"
+         " AND c.set_no IN " RUN_SETS RUN_NARROWED),
         "SELECT consent_no, 4 + 6 FROM skip WHERE run_no = ?1 AND consent_no <> 0",
         "SELECT consent_no, CASE WHEN outcome IS NULL THEN 3 ELSE 4 + outcome END FROM job"
         " WHERE job_no >= (SELECT first_job_no FROM run WHERE run_no = ?1) AND run_no = ?1",
