@@ -372,6 +372,8 @@ static void job_give_up(struct scheduler *scheduler, uint32_t index)
         answer_finish_reconnect(scheduler, index, LOOK_UP_NONE, NULL);
     } else if (job->state == JOB_IN_DOUBT) {
         job_close_in_doubt(scheduler, index, NULL);
+    } else if (job->trouble == REASON_NONE && job_provider(scheduler, job)->is_stopped) {
+        job_close(scheduler, index, OUTCOME_UNKNOWN, REASON_AUTH, NULL); /* nobody could ask */
     } else {
         job_close(scheduler, index, OUTCOME_UNKNOWN,
                   job->trouble != REASON_NONE ? job->trouble : REASON_LOST, NULL);

@@ -230,8 +230,8 @@ static void test_deadline(void **state)
                 reply(f, c, CLASS_RUNNING);
     }
     assert_int_equal(f->runs[0].counts[OUTCOME_SKIPPED], 1);
-    assert_true(f->runs[0].skip_reasons[1] == REASON_CONCURRENCY ||
-                f->runs[0].skip_reasons[2] == REASON_CONCURRENCY);
+    assert_true(f->runs[0].skip_reasons[1] == REASON_DEADLINE ||
+                f->runs[0].skip_reasons[2] == REASON_DEADLINE);
     assert_int_equal(fixture_open_runs(f), 1);
     for (uint32_t c = 1; c <= 2; c++)
         if (f->consents[c].live_job != 0) {
@@ -675,7 +675,8 @@ static void test_pushback_doubles(void **state)
     fixture_destroy(f);
 }
 
-/* What a slot waited for at its deadline is what its skip says. */
+/* What a slot waited for at its deadline is what its skip says; where that was only its turn, the
+ * deadline is the reason (and the limit its detail). */
 static void test_reasons_at_deadline(void **state)
 {
     static const struct daily_window always = {&zone_utc, 0, 86400, 127};
@@ -712,7 +713,10 @@ static void test_reasons_at_deadline(void **state)
             fixture_deliver(f, out(f, 3 - waiting), &answer);
         f->true_us = (ONE_AM + 4 * MS_PER_HOUR) * US_PER_MS; /* nobody woke us in between */
         fixture_time(f);
-        assert_skipped(f, waiting, reasons[i]);
+        assert_skipped(f, waiting,
+                       reasons[i] == REASON_RATE || reasons[i] == REASON_CONCURRENCY
+                           ? REASON_DEADLINE
+                           : reasons[i]);
         fixture_destroy(f);
     }
 }
@@ -927,6 +931,29 @@ static void test_failed_token_stops(void **state)
     grant(f);
     reply(f, 1, CLASS_SUCCESS);
     assert_int_equal(f->runs[0].counts[OUTCOME_REFRESHED], 1);
+    fixture_destroy(f);
+}
+
+/* A job that nobody could ask about because the credentials were refused is unknown for that. */
+static void test_stopped_credentials_hide_the_end(void **state)
+{
+    struct fixture *f = begin(2);
+
+    (void)state;
+    f->providers[0].auth_retry_first_ms = 48 * MS_PER_HOUR;
+    f->providers[0].auth_retry_max_ms = 48 * MS_PER_HOUR;
+    f->providers[0].limits.rates[0] = (struct rate){1, 2 * MS_PER_SECOND};
+    f->providers[0].limits.rate_count = 1;
+    go(f);
+    for (uint32_t consent = 1; consent <= 2; consent++) {
+        (void)wait_for(f, consent, MS_PER_MINUTE);
+        if (consent == 1)
+            accept(f, 1, 1);
+        else
+            reply(f, 2, CLASS_CREDENTIALS);
+    }
+    fixture_advance(f, 24 * MS_PER_HOUR);
+    assert_closed(f, 1, OUTCOME_UNKNOWN, REASON_AUTH);
     fixture_destroy(f);
 }
 
