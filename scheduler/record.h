@@ -218,6 +218,7 @@ struct record {
             uint32_t consent; /* 0: a wholly missed run */
             struct utc_time due;
             enum reason reason;
+            enum reason waited_for; /* REASON_DEADLINE: the limit that kept it; else NONE */
             uint32_t count;
         } skip;
         struct {

@@ -138,8 +138,8 @@ void run_record_open(struct scheduler *scheduler, struct run *run)
     record->as.run_open.due = run->due;
 }
 
-void run_record_skip(struct scheduler *scheduler, uint32_t run, uint32_t consent,
-                     struct utc_time due, enum reason reason, uint32_t count)
+struct record *run_record_skip(struct scheduler *scheduler, uint32_t run, uint32_t consent,
+                               struct utc_time due, enum reason reason, uint32_t count)
 {
     struct record *record = core_record(scheduler, RECORD_SKIP, NULL);
 
@@ -148,6 +148,7 @@ void run_record_skip(struct scheduler *scheduler, uint32_t run, uint32_t consent
     record->as.skip.due = due;
     record->as.skip.reason = reason;
     record->as.skip.count = count;
+    return record;
 }
 
 /* ---- slots ---- */
@@ -174,8 +175,16 @@ void run_slot_skip(struct scheduler *scheduler, uint32_t index, enum reason reas
     const struct slot *slot = &scheduler->slots[index];
     const struct run *run = run_of_slot(scheduler, index);
 
-    run_record_skip(scheduler, run->number, slot->consent, run_slot_due(scheduler, index), reason,
-                    1);
+    /* A limit alone would have let it go sooner or later: it is the deadline that ended the wait.
+     */
+    bool is_late =
+        reason == REASON_RATE || reason == REASON_CONCURRENCY || reason == REASON_FAIRNESS;
+    struct record *record =
+        run_record_skip(scheduler, run->number, slot->consent, run_slot_due(scheduler, index),
+                        is_late ? REASON_DEADLINE : reason, 1);
+
+    if (is_late)
+        record->as.skip.waited_for = reason;
     consent_fold(&scheduler->consents[slot->consent], OUTCOME_SKIPPED, scheduler->now.utc);
     run_slot_done(scheduler, index, OUTCOME_SKIPPED);
 }

@@ -29,8 +29,8 @@ struct utc_time run_slot_due(const struct scheduler *scheduler, uint32_t slot);
 uint32_t run_slot_level(const struct scheduler *scheduler, uint32_t slot);
 
 void run_record_open(struct scheduler *scheduler, struct run *run);
-void run_record_skip(struct scheduler *scheduler, uint32_t run, uint32_t consent,
-                     struct utc_time due, enum reason reason, uint32_t count);
+struct record *run_record_skip(struct scheduler *scheduler, uint32_t run, uint32_t consent,
+                               struct utc_time due, enum reason reason, uint32_t count);
 
 /* A job takes the slot over, and gives it back ended. */
 void run_slot_to_job(struct scheduler *scheduler, uint32_t slot);

@@ -44,8 +44,9 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
     [STATEMENT_REFERENCE] = "UPDATE attempt SET reference_hash = ?2,"
                             " provider_job_id = coalesce(?3, provider_job_id)"
                             " WHERE attempt_key = ?1",
-    [STATEMENT_SKIP] = "INSERT INTO skip (run_no, consent_no, due_ms, at_ms, reason, count, seq)"
-                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [STATEMENT_SKIP] =
+        "INSERT INTO skip (run_no, consent_no, due_ms, at_ms, reason, count, seq, detail)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [STATEMENT_LEDGER] = "INSERT INTO ledger (seq, kind, ref, more) VALUES (?1, ?2, ?3, ?4)",
     [STATEMENT_HOLD] = "UPDATE consent SET held_ms = ?2, is_suspended = ?3 WHERE consent_no = ?1",
     [STATEMENT_EXPIRES] = "UPDATE consent SET learned_expires_ms = ?2 WHERE consent_no = ?1",

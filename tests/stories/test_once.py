@@ -424,7 +424,7 @@ def test_nothing_is_initiated_after_the_deadline(tmp_path, slow_sandbox):
     site = plain_site(tmp_path, {"p": entry}, rows(6), schedules)
     manifest = site.once(check=0)[0]
     assert (manifest["refreshed"], manifest["skipped"]) == (2, 4)
-    assert site.sql("SELECT DISTINCT reason FROM v1_skips") == [("concurrency",)]
+    assert site.sql("SELECT DISTINCT reason, detail FROM v1_skips") == [("deadline", "concurrency")]
     deadline = site.one("SELECT deadline_ms FROM v1_runs")
     assert site.one("SELECT max(sent_ms) FROM v1_attempts") < deadline
 
