@@ -138,6 +138,10 @@ void engine_drop_flights(struct engine *engine);
 
 /* engine_records.c: what the shell does for a record once it is committed. */
 void engine_committed(struct engine *engine, struct time_now now, const struct record *record);
+/* What period the job's requests ask for: that of its run's schedule, else of the consent's first.
+ * `view` is NULL when the consent is gone. */
+void engine_set_look_back(struct engine *engine, struct job_context *job, uint32_t run,
+                          const struct consent_view *view);
 
 /* engine_recover.c */
 enum result engine_load(struct engine *engine, struct consent_table *consents, struct time_now now,

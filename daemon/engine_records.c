@@ -21,11 +21,12 @@ static uint32_t schedule_of_run(const struct engine *engine, uint32_t run)
     return UINT32_MAX;
 }
 
-static void set_look_back(struct engine *engine, struct job_context *job, uint32_t run,
+void engine_set_look_back(struct engine *engine, struct job_context *job, uint32_t run,
                           const struct consent_view *view)
 {
     uint32_t schedule = run == 0 ? UINT32_MAX : schedule_of_run(engine, run);
-    uint16_t set = view->settings.schedule_set; /* UINT16_MAX: refreshed when asked only */
+    /* UINT16_MAX: refreshed when asked only */
+    uint16_t set = view == NULL ? UINT16_MAX : view->settings.schedule_set;
 
     if (schedule == UINT32_MAX && set != UINT16_MAX &&
         engine->settings.schedule_sets[set].count > 0)
@@ -59,7 +60,7 @@ static void job_opened(struct engine *engine, struct time_now now, const struct 
         return;
     }
     job->opened = now.utc;
-    set_look_back(engine, job, record->as.job_open.run, &view);
+    engine_set_look_back(engine, job, record->as.job_open.run, &view);
 }
 
 static void reference_learned(struct engine *engine, struct time_now now,

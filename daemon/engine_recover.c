@@ -65,6 +65,7 @@ static void open_job_recovered(void *context, const struct recovered_job *job, u
     struct engine *engine = context;
     uint32_t provider = config_find_provider(engine->config, texts->provider);
     struct consent_view view;
+    bool is_there = population_get(&engine->population, job->consent, &view);
     struct job_context_texts copies = {
         .id = texts->consent_id,
         .customer = texts->customer,
@@ -75,7 +76,7 @@ static void open_job_recovered(void *context, const struct recovered_job *job, u
     struct fault fault;
 
     REQUIRE(provider != UINT32_MAX);
-    if (population_get(&engine->population, job->consent, &view))
+    if (is_there)
         copies.customer_secret = view.customer_secret;
     if (job_contexts_open(&engine->jobs, job_slot, job->job, job->consent, engine->links[provider],
                           &copies, &created, &fault) != RESULT_OK) {
@@ -84,6 +85,7 @@ static void open_job_recovered(void *context, const struct recovered_job *job, u
     }
     created->opened = job->opened;
     created->attempt = job->attempts;
+    engine_set_look_back(engine, created, job->run, is_there ? &view : NULL);
     if (texts->provider_job_id != NULL &&
         job_contexts_set_reference(&engine->jobs, created, texts->provider_job_id,
                                    job->reference_hash, &fault) != RESULT_OK)
