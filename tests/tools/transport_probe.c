@@ -340,5 +340,5 @@ int main(int argc, char **argv)
         fprintf(stderr, "transport_probe: %s\n", fault.text);
     }
     text_deinit(&probe.line);
-    return fault.code;
+    return (int)fault.code;
 }

@@ -37,8 +37,8 @@ static void test_plain_is_taken(void **state)
         "[]",
         " { } ",
         "{\"a\":\"b\"}",
-        "{\"request_id\":\"2b630611-d84b\",\"status\":\"completed\",\"n\":0,\"m\":-12,"
-        "\"new\":true,\"old\":false,\"none\":null,\"list\":[1,{\"x\":[]},\"y\"]}\r\n",
+        ("{\"request_id\":\"2b630611-d84b\",\"status\":\"completed\",\"n\":0,\"m\":-12,"
+         "\"new\":true,\"old\":false,\"none\":null,\"list\":[1,{\"x\":[]},\"y\"]}\r\n"),
         "{\"big\":999999999999999999,\"empty\":\"\",\"\":1}",
         "[[[[[[[{}]]]]]]]",
     };
@@ -118,8 +118,8 @@ static void test_errors_are_jansson_s(void **state)
 }
 
 static const char *const seeds[] = {
-    "{\"request_id\":\"2b630611-d84b\",\"consent_id\":\"wrk-1\",\"status\":\"job_started\","
-    "\"n\":[1,-20,300],\"o\":{\"a\":true,\"b\":false,\"c\":null},\"d\":1.5e3}",
+    ("{\"request_id\":\"2b630611-d84b\",\"consent_id\":\"wrk-1\",\"status\":\"job_started\","
+     "\"n\":[1,-20,300],\"o\":{\"a\":true,\"b\":false,\"c\":null},\"d\":1.5e3}"),
     "[{\"a\":\"x\\\"y\",\"b\":[[],[{}]]},12345678901234567,\"\\u00e9\\ud83d\\ude00\"]",
     "{\"job_id\":\"904b317e\",\"list\":[1,-2,{\"x\":true}],\"n\":null,\"m\":120}",
     " { \"a\" : [ 1 , 2 ] ,\r\n\t\"b\" : -0 , \"c\" : 0 } ",

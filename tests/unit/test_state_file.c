@@ -426,8 +426,8 @@ static void test_verify_finds_what_is_wrong(void **state)
         "DELETE FROM skip",
         "INSERT INTO skip VALUES (1, 1, 1, 1, 1, 1, NULL, 1)",
         "UPDATE consent SET institution_no = 99 WHERE consent_no = 1",
-        "INSERT INTO consent_past (consent_no, folded_seq, consecutive_failures,"
-        " cooldown_refusals) VALUES (1, 1000, 0, 0)",
+        ("INSERT INTO consent_past (consent_no, folded_seq, consecutive_failures,"
+         " cooldown_refusals) VALUES (1, 1000, 0, 0)"),
         "UPDATE run SET schedule_no = 55",
     };
     struct utc_time now = fixture_now();
@@ -660,6 +660,11 @@ static void test_retention_keeps_what_is_needed_and_numbers_go_on(void **state)
     fixture_refresh(&fixture, now, 4, 1, 0, OUTCOME_REFRESHED);
     assert_true(fixture_integer(&fixture, "SELECT max(seq) FROM ledger") > 8);
 
+    /* A consent that left long ago goes with its history. */
+    fixture_configure(&fixture, "b,finq,c2,ING,nightly,,\nc,bud,c3,Bank,nightly weekly,,\n");
+    fixture_sync(&fixture, now);
+    assert_int_equal(fixture_integer(&fixture, "SELECT count(*) FROM v1_consents"), 3);
+
     /* When everything is old, the last ones still say where the numbers go on. */
     is_complete = false;
     while (!is_complete)
@@ -673,6 +678,9 @@ static void test_retention_keeps_what_is_needed_and_numbers_go_on(void **state)
     fixture_recover(&fixture, now);
     assert_int_equal(fake_core.next_job, 5);
     assert_int_equal(fake_core.next_run, 3);
+    assert_string_equal(fixture_text(&fixture, "SELECT group_concat(consent) FROM (SELECT consent"
+                                               " FROM v1_consents ORDER BY consent)"),
+                        "bud/c,finq/b");
 }
 
 static void test_care_marks_and_tidies_without_being_asked(void **state)
