@@ -1966,6 +1966,7 @@ static void test_odd_events(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_fires_once_on_time),
+    cmocka_unit_test(test_stopped_credentials_hide_the_end),
     cmocka_unit_test(test_empty_run_closes),
     cmocka_unit_test(test_spread_is_stable),
     cmocka_unit_test(test_spread_ends_at_deadline),
