@@ -105,6 +105,7 @@ CREATE TABLE consent (
 ) STRICT;
 CREATE UNIQUE INDEX consent_by_name ON consent (consent);
 CREATE INDEX consent_held ON consent (held_ms) WHERE held_ms IS NOT NULL;
+CREATE INDEX consent_removed ON consent (removed_ms) WHERE removed_ms IS NOT NULL;
 
 -- The folded past of consents that have one. Short rows in number order: folding a night back costs
 -- few pages.

@@ -147,8 +147,8 @@ static enum result prune_jobs(struct state_store *store, struct utc_time now,
         change_rows(store,
                     "DELETE FROM skip WHERE (run_no, consent_no) IN (SELECT k.run_no, k.consent_no"
                     " FROM skip AS k ORDER BY k.run_no LIMIT 5000) AND run_no IN (SELECT run_no"
-                    " FROM run WHERE finished_ms < ?1) AND NOT EXISTS (SELECT 1 FROM ledger AS l"
-                    " WHERE l.kind = 2 AND l.more = skip.run_no)",
+                    " FROM run WHERE finished_ms < ?1)"
+                    " AND seq <= (SELECT min(folded_seq, delivered_seq) FROM meta)",
                     before, &counts->skips, fault) != RESULT_OK)
         return RESULT_FAULT;
     return change_rows(store,
@@ -197,8 +197,7 @@ static enum result prune_others(struct state_store *store, struct utc_time now,
                     " AND NOT EXISTS (SELECT 1 FROM membership_past AS m"
                     " WHERE m.consent_no = consent.consent_no)"
                     " AND NOT EXISTS (SELECT 1 FROM skip)"
-                    " AND NOT EXISTS (SELECT 1 FROM ledger AS l WHERE l.kind = 4"
-                    " AND consent.consent_no BETWEEN l.ref AND coalesce(l.more, l.ref))",
+                    " AND (SELECT max(seq) FROM ledger) <= (SELECT delivered_seq FROM meta)",
                     now.ms - store->retain_jobs_ms, &counts->consents, fault) != RESULT_OK)
         return RESULT_FAULT;
     if (counts->consents == 0)
