@@ -938,6 +938,7 @@ static void test_failed_token_stops(void **state)
 static void test_stopped_credentials_hide_the_end(void **state)
 {
     struct fixture *f = begin(2);
+    uint32_t first;
 
     (void)state;
     f->providers[0].auth_retry_first_ms = 48 * MS_PER_HOUR;
@@ -945,15 +946,12 @@ static void test_stopped_credentials_hide_the_end(void **state)
     f->providers[0].limits.rates[0] = (struct rate){1, 2 * MS_PER_SECOND};
     f->providers[0].limits.rate_count = 1;
     go(f);
-    for (uint32_t consent = 1; consent <= 2; consent++) {
-        (void)wait_for(f, consent, MS_PER_MINUTE);
-        if (consent == 1)
-            accept(f, 1, 1);
-        else
-            reply(f, 2, CLASS_CREDENTIALS);
-    }
+    first = fixture_request_of(f, 1) != NULL ? 1 : 2;
+    accept(f, first, 1);
+    (void)wait_for(f, 3 - first, MS_PER_MINUTE);
+    reply(f, 3 - first, CLASS_CREDENTIALS);
     fixture_advance(f, 24 * MS_PER_HOUR);
-    assert_closed(f, 1, OUTCOME_UNKNOWN, REASON_AUTH);
+    assert_closed(f, first, OUTCOME_UNKNOWN, REASON_AUTH);
     fixture_destroy(f);
 }
 
