@@ -83,16 +83,17 @@ static json_t *scan_word(struct scan *scan, const char *word, json_t *value)
 
 static bool scan_member(struct scan *scan, json_t *object, int depth)
 {
+    size_t size = json_object_size(object);
     const char *key;
     size_t key_length;
     json_t *value;
 
-    if (!take(scan, '"') || !scan_string(scan, &key, &key_length) ||
-        json_object_size(object) == KEYS_MAX || json_object_getn(object, key, key_length) != NULL ||
+    if (!take(scan, '"') || !scan_string(scan, &key, &key_length) || size == KEYS_MAX ||
         !take(scan, ':'))
         return false;
     value = scan_value(scan, depth);
-    return value != NULL && json_object_setn_new_nocheck(object, key, key_length, value) == 0;
+    return value != NULL && json_object_setn_new_nocheck(object, key, key_length, value) == 0 &&
+           json_object_size(object) > size; /* else the key was there already */
 }
 
 static json_t *scan_object(struct scan *scan, int depth)
