@@ -2,6 +2,7 @@
  * result.c - faults with a message, and the end of the road for bugs. */
 #include "base/result.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -14,8 +14,6 @@
 #ifndef REFRESHD_BASE_RESULT_H
 #define REFRESHD_BASE_RESULT_H
 
-#include <stdarg.h>
-
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(format_index, first_index) \
     __attribute__((format(printf, format_index, first_index)))

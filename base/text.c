@@ -2,6 +2,7 @@
  * text.c - bounded growing text, JSON escaping, integer parsing, stable hash. */
 #include "base/text.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,6 +2,7 @@
  * command_line.c - see command_line.h. */
 #include "command/command_line.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 

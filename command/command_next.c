@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * command_next.c - `refreshd next`: when schedules, or one expression, will fire. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

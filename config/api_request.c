@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * api_request.c - one request of a definition: how it is sent, and which answers are accepted. */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"

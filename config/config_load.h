@@ -10,7 +10,6 @@
 #define REFRESHD_CONFIG_CONFIG_LOAD_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "config/config.h"
 #include "config/diagnostics.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * config_settings.c - the sections that are about the daemon itself, and the sources. */
 #include <string.h>
-#include <strings.h>
 
 #include "config/config_load.h"
 #include "config/option_value.h"

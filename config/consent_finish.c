@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * consent_finish.c - sort what was collected, find what must not be there twice, index it. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,7 +2,6 @@
  * consent_table.c - read a finished table: unpack, find, compare with an older one. */
 #include "config/consent_table.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

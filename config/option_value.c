@@ -3,6 +3,7 @@
 #include "config/option_value.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -17,7 +17,6 @@
 #ifndef REFRESHD_DAEMON_CONTROL_SOCKET_H
 #define REFRESHD_DAEMON_CONTROL_SOCKET_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 

@@ -8,8 +8,6 @@
 #ifndef REFRESHD_DAEMON_LISTEN_ADDRESS_H
 #define REFRESHD_DAEMON_LISTEN_ADDRESS_H
 
-#include <stddef.h>
-
 #include "base/result.h"
 
 #define LISTEN_ADDRESS_TEXT_SIZE 256

@@ -2,7 +2,6 @@
  * evidence_text.c - escape, cut, and keep secrets out. */
 #include "provider/evidence_text.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,7 +9,6 @@
 #define REFRESHD_PROVIDER_JSON_READ_H
 
 #include <jansson.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -2,7 +2,6 @@
  * transport_handle.c - the options of a libcurl handle, set once, and the callbacks behind them. */
 #include "provider/transport_private.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>

@@ -8,8 +8,6 @@
 #ifndef REFRESHD_REPORTING_PUBLISH_FILE_H
 #define REFRESHD_REPORTING_PUBLISH_FILE_H
 
-#include <stddef.h>
-
 #include "base/result.h"
 
 #define PUBLISH_PATH_BYTES 4096

@@ -3,8 +3,6 @@
 #include "reporting/reporting_publish.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * sandbox_accounts.c - accounts and banks by name, their windows and gauges. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -10,7 +10,6 @@
 #ifndef REFRESHD_SANDBOX_SANDBOX_CSV_H
 #define REFRESHD_SANDBOX_SANDBOX_CSV_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/result.h"

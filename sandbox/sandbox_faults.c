@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * sandbox_faults.c - which request is hurt, and how its answer is spoiled. */
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 

@@ -7,7 +7,6 @@
 #ifndef REFRESHD_SANDBOX_SANDBOX_NAMES_H
 #define REFRESHD_SANDBOX_SANDBOX_NAMES_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "base/arena.h"

@@ -3,7 +3,6 @@
 #include "sandbox/sandbox_scenario_parts.h"
 
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
 #define END_OF_KEYS \

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * sandbox_stats.c - the counters as JSON, and the ledger line of a job. */
-#include <stdio.h>
 #include <string.h>
 
 #include "sandbox/sandbox_state.h"

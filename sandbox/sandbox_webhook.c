@@ -3,7 +3,6 @@
 #include "sandbox/sandbox_webhook.h"
 
 #include <event2/event.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 

@@ -9,7 +9,6 @@
 #define REFRESHD_SANDBOX_SANDBOX_WORDS_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 enum sandbox_api {

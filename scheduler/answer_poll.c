@@ -2,7 +2,6 @@
  * answer_poll.c - answers to polls: is the job still running, how did it end, or could nobody say?
  * See answer.h. */
 #include "scheduler/answer.h"
-#include "scheduler/consent.h"
 #include "scheduler/job.h"
 
 /* Ask again after `delay_ms`, but not beyond the give-up. */

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * check.c - every invariant of the core, counted anew from the ground. See scheduler.h. */
-#include "scheduler/consent.h"
-#include "scheduler/job.h"
 #include "scheduler/job_state.h"
 #include "scheduler/run.h"
 #include "scheduler/scheduler.h"

@@ -3,7 +3,6 @@
 #include "scheduler/pause.h"
 
 #include "scheduler/consent.h"
-#include "scheduler/job.h"
 #include "scheduler/run.h"
 #include "scheduler/work.h"
 

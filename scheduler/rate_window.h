@@ -14,7 +14,6 @@
 #ifndef REFRESHD_SCHEDULER_RATE_WINDOW_H
 #define REFRESHD_SCHEDULER_RATE_WINDOW_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/time_point.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * recovery.c - what the store remembers goes back into the core, before the first step. See
  * scheduler.h. */
-#include "scheduler/answer.h"
 #include "scheduler/consent.h"
 #include "scheduler/firing.h"
 #include "scheduler/job.h"

@@ -5,8 +5,6 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "scheduler/limit_node.h"
-#include "scheduler/provider_gate.h"
 
 #define JOBS_FIRST 256
 #define JOBS_KEPT 4096

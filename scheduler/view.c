@@ -2,7 +2,6 @@
  * view.c - what the shell may see of the core between two steps. See scheduler.h. */
 #include "scheduler/consent.h"
 #include "scheduler/dispatch.h"
-#include "scheduler/limit_node.h"
 #include "scheduler/provider_gate.h"
 #include "scheduler/scheduler.h"
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * why.c - the gates of one consent, in the order in which they are asked. See scheduler.h. */
 #include "scheduler/consent.h"
-#include "scheduler/dispatch.h"
 #include "scheduler/limit_node.h"
 #include "scheduler/provider_gate.h"
 #include "scheduler/scheduler.h"

@@ -11,7 +11,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 /* How a slot ended. OUTCOME_NONE means "not ended yet": there is no default outcome. */
 enum outcome {

@@ -8,8 +8,6 @@
 #ifndef REFRESHD_STATE_EVIDENCE_H
 #define REFRESHD_STATE_EVIDENCE_H
 
-#include <stddef.h>
-
 struct evidence {
     int http_status;             /* 0: no HTTP answer */
     const char *provider_job_id; /* NULL where absent, as all below */

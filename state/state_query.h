@@ -9,7 +9,6 @@
 #ifndef REFRESHD_STATE_STATE_QUERY_H
 #define REFRESHD_STATE_STATE_QUERY_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/result.h"

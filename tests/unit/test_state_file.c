@@ -4,7 +4,6 @@
 #include "tests/unit/state_fixture.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>

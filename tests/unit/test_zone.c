@@ -3,7 +3,6 @@
  * reader of its own, is asked for a second opinion. */
 #include "base/zone_file.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
