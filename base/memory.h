@@ -3,7 +3,8 @@
  * memory.h - arrays that grow: overflow-checked, new elements zeroed.
  *
  * Layer: base (libc only). The pure core takes its memory through here, and only from
- *        scheduler/room.c, so that a step provably allocates nothing.
+ *        scheduler/room.c and the two ends in scheduler/scheduler.c, so that a step provably
+ *        allocates nothing.
  */
 #ifndef REFRESHD_BASE_MEMORY_H
 #define REFRESHD_BASE_MEMORY_H

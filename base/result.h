@@ -3,7 +3,7 @@
  * result.h - the three kinds of trouble, never mixed.
  *
  * Layer:   base (libc only).
- * Outcome: the world said no (HTTP 429, consent expired). Data, see scheduler/outcome.h;
+ * Outcome: the world said no (HTTP 429, consent expired). Data, see scheduler/words.h;
  *          never an error code.
  * Fault:   an operation of ours failed (disk full, bad YAML). The function returns
  *          RESULT_FAULT and fills the caller's struct fault with a message on which a person

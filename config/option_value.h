@@ -3,7 +3,7 @@
  * option_value.h - one scalar of the configuration: from text to a typed value and back.
  *
  * Layer:  config. Pure: no files, no zones, no clock. What needs those (a zone's existence, a
- *         relative path) is settled by config_builder.
+ *         relative path) is settled by config_zones.c and config_path.c.
  */
 #ifndef REFRESHD_CONFIG_OPTION_VALUE_H
 #define REFRESHD_CONFIG_OPTION_VALUE_H

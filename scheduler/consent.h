@@ -26,7 +26,8 @@ struct provider *consent_provider(const struct scheduler *scheduler, uint32_t co
 /* Is it a member of the schedule (by place) now? Removed ones and mode off are in none. */
 bool consent_is_member(const struct scheduler *scheduler, uint32_t consent, uint32_t schedule);
 
-/* The quota's view on a consent; consent_put_quota stores the newest charge back. */
+/* The charges of a consent that still count; consent_charge adds one, consent_uncharge takes the
+ * newest back. */
 struct quota consent_quota(const struct scheduler *scheduler, uint32_t consent);
 void consent_charge(struct scheduler *scheduler, uint32_t consent, struct utc_time at);
 void consent_uncharge(struct scheduler *scheduler, uint32_t consent);
