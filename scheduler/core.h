@@ -141,6 +141,7 @@ struct provider {
     uint32_t ring[QUEUE_LEVELS]; /* institution whose turn it is; NONE_INDEX */
     bool last_was_call;
     bool pays_long; /* has a rate whose calls are recorded */
+    bool was_busy;  /* a moment before the start, as far as what is recovered tells */
     /* credentials */
     bool has_token;
     bool is_token_proven; /* an answer other than a refusal came with this token */
@@ -265,6 +266,7 @@ struct job {
     bool poll_asked; /* a webhook wants a poll as soon as the floor allows */
     uint8_t level;
     uint8_t auth_strikes;
+    uint8_t failure; /* enum reason: failed for this, unless the look-up blames the consent */
     uint16_t charges;          /* of its attempts that stand; the newest is the consent's newest */
     enum request_kind request; /* of the outstanding request, or of the queued call */
     enum trigger trigger;

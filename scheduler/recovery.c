@@ -63,6 +63,8 @@ void scheduler_recover_attempt(struct scheduler *scheduler, uint32_t number, str
         /* The store keeps whole milliseconds, rounded down: later by one is safe. */
         struct mono_time at = past_mono(scheduler, utc_add_ms(sent, 1));
 
+        if (utc_add_ms(sent, LONG_SPAN_MS).ms > scheduler->now.utc.ms)
+            consent_provider(scheduler, number)->was_busy = true;
         limit_node_remember(&consent_provider(scheduler, number)->node, at);
         limit_node_remember(&scheduler->institutions[consent->institution].node, at);
     }
@@ -222,6 +224,7 @@ static void recover_waits(struct scheduler *scheduler, uint32_t index,
         job->was_accepted = true;
         job->is_ours =
             from->is_repeat || !from->is_answered || from->last_reason == REASON_IN_DOUBT;
+        job->is_attached = from->is_attached;
         job->reference = from->reference_hash;
         job->poll_delay_ms = settings->completion.poll_first_ms;
         job->give_up_at = core_mono_of(scheduler, give_up);
@@ -277,7 +280,9 @@ enum result scheduler_recover_job(struct scheduler *scheduler, const struct reco
     job->attempts_counted = from->attempts_counted;
     job->last_sent = from->last_sent;
     job->is_repeat = from->is_repeat;
-    job->is_charged = job->state == JOB_RUNNING || job->state == JOB_IN_DOUBT;
+    job->is_charged =
+        (job->state == JOB_RUNNING && !from->is_attached) || job->state == JOB_IN_DOUBT;
+    job_provider(scheduler, job)->was_busy = true;
     /* Attempts were recovered before: is the newest charge one of this job's? */
     job->charges = instant_get(&scheduler->consents[from->consent].charged).ms >= from->opened.ms;
     job->level = QUEUE_LEVEL_MANUAL;
@@ -316,6 +321,21 @@ static void join_slots(struct scheduler *scheduler)
     }
 }
 
+/* Polls are recorded only for windows of a minute or more. Shorter ones count as full up to now
+ * where there was work a moment ago: that costs one span, and the promise holds over a restart. */
+static void fill_short_windows(struct scheduler *scheduler, struct provider *provider)
+{
+    if (!provider->was_busy)
+        return;
+    for (uint32_t i = 0; i < provider->node.window_count; i++) {
+        struct rate_window *window = &provider->node.windows[i];
+
+        if (window->span_us < LONG_SPAN_MS * US_PER_MS)
+            for (uint32_t j = 0; j < window->count; j++)
+                rate_window_remember(window, scheduler->now.mono);
+    }
+}
+
 void scheduler_recover_done(struct scheduler *scheduler, struct time_now now, uint32_t next_run,
                             uint64_t next_job)
 {
@@ -325,6 +345,8 @@ void scheduler_recover_done(struct scheduler *scheduler, struct time_now now, ui
     for (uint32_t i = 0; i < scheduler->run_capacity; i++)
         if (scheduler->runs[i].in_use)
             run_sort(scheduler, &scheduler->runs[i]);
+    for (uint32_t i = 0; i < scheduler->provider_count; i++)
+        fill_short_windows(scheduler, &scheduler->providers[i]);
     join_slots(scheduler);
     scheduler->awake_since = now.utc;
     scheduler->is_recovering = false;

@@ -113,6 +113,7 @@ struct recovered_job {
                                      too; re-POSTs never */
     bool is_answered;          /* the last attempt has its answer */
     bool is_repeat;            /* the last attempt was a re-POST */
+    bool is_attached;          /* it was accepted as a job that somebody had started before */
     struct utc_time last_sent;
     enum answer_class last_class; /* of the last answer */
     enum reason last_reason;

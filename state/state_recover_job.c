@@ -35,10 +35,19 @@ static const char jobs_sql[] =
     " WHERE j.job_no >= (SELECT job_no FROM job_mark ORDER BY at_ms DESC LIMIT 1)"
     " AND j.finished_ms IS NULL ORDER BY j.job_no";
 /* Attempts of a job, in order. */
-enum { SENT_MS, SENT_ANSWERED, SENT_CLASS, SENT_REASON, SENT_REPEAT, SENT_REFERENCE, SENT_ID };
+enum {
+    SENT_MS,
+    SENT_ANSWERED,
+    SENT_CLASS,
+    SENT_REASON,
+    SENT_REPEAT,
+    SENT_REFERENCE,
+    SENT_ID,
+    SENT_CHARGED
+};
 static const char attempts_sql[] =
     "SELECT sent_ms, answered_ms, coalesce(class, 0), coalesce(reason, 0), is_repeat,"
-    " coalesce(reference_hash, 0), provider_job_id FROM attempt"
+    " coalesce(reference_hash, 0), provider_job_id, coalesce(is_charged, 1) FROM attempt"
     " WHERE attempt_key BETWEEN ?1 << 16 AND (?1 << 16) + 65535 ORDER BY attempt_key";
 
 /* Does an answer of this class use up an attempt? (design section 4, Retries; a repeat never does,
@@ -69,6 +78,9 @@ static enum result read_attempts(struct recovery *recovery, sqlite3_stmt *attemp
         job->last_class = (enum answer_class)sqlite3_column_int(attempts, SENT_CLASS);
         job->last_reason = (enum reason)sqlite3_column_int(attempts, SENT_REASON);
         job->reference_hash = (uint64_t)sqlite3_column_int64(attempts, SENT_REFERENCE);
+        /* Accepted and yet not charged: the job had been there before. */
+        job->is_attached = job->is_answered && !job->is_repeat && job->reference_hash != 0 &&
+                           sqlite3_column_int(attempts, SENT_CHARGED) == 0;
         if (sqlite3_column_type(attempts, SENT_MS) != SQLITE_NULL) {
             job->last_sent = state_column_time(attempts, SENT_MS, UTC_NONE);
             if (job->opened.ms == UTC_NONE.ms)

@@ -768,6 +768,8 @@ static void recover_job(struct fixture *f, struct fixture_job *job)
         recovered.last_class = attempt->class_;
         recovered.last_reason = attempt->reason;
         recovered.reference_hash = attempt->reference_hash;
+        recovered.is_attached = attempt->is_answered && !attempt->is_repeat &&
+                                !attempt->is_charged && attempt->reference_hash != 0;
         recovered.last_sent = attempt->sent;
         recovered.attempts_counted =
             (uint16_t)(recovered.attempts_counted +
