@@ -181,6 +181,33 @@ def test_an_answer_nobody_asked_for_is_not_taken_for_the_next(path, is_tls, cert
         assert server.requests[path] == 3
 
 
+@pytest.mark.parametrize("target, on_the_wire", [
+    ("/good", None),
+    ("/good/a-b_c~d.e:f@g;h=i,j", None),
+    ("/good?a=1&b=c%20d", None),
+    ("/good?a=b?c/d", None),
+    ("/good?", None),
+    ("/good?%2F%2f%C3%a9", None),
+    ("/good/%2Fa%2fb%C3%a9", None),
+    ("/good//a/../b/./c", None),
+    ("/good?a=1#part", "/good?a=1"),
+    ("/good#part", "/good"),
+    ("", "/"),
+    ("?a=1", "/?a=1"),
+])
+def test_a_target_goes_out_as_it_was_written(server, target, on_the_wire):
+    """Byte by byte, whatever was asked for before on the same connection."""
+    between = ["/good?before=1", "/good/%2f", "/good?x#y", "/good"]
+    urls = [server.url(target)]
+    for path in between:
+        urls += [server.url(path), server.url(target)]
+    transport("--base", server.url(""), *urls)
+    seen = [head.split(" ")[1] for head in server.heads]
+    assert seen[0::2] == [on_the_wire or target] * 5
+    assert seen[1::2] == ["/good?before=1", "/good/%2f", "/good?x", "/good"]
+    assert server.connections == 1
+
+
 def test_connections_are_kept(server):
     lines, _ = transport("--count", 2000, "--concurrency", 16, server.url("/good"))
     assert lines[0]["failed"] == 0
