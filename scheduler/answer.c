@@ -71,7 +71,7 @@ static void hold_consent(struct scheduler *scheduler, uint32_t index, bool is_su
         scheduler->consents[job->consent].flags |= CONSENT_IS_SUSPENDED;
 }
 
-void answer_finish_reconnect(struct scheduler *scheduler, uint32_t index,
+static void finish_reconnect(struct scheduler *scheduler, uint32_t index,
                              enum look_up_verdict verdict, const struct evidence *evidence)
 {
     struct job *job = &scheduler->jobs[index];
@@ -86,20 +86,56 @@ void answer_finish_reconnect(struct scheduler *scheduler, uint32_t index,
     job_close(scheduler, index, OUTCOME_RECONNECT_REQUIRED, REASON_NONE, evidence);
 }
 
+static bool can_look_up(struct scheduler *scheduler, struct job *job, const struct answer *answer)
+{
+    return answer->wants_look_up && job_provider(scheduler, job)->settings.can_look_up;
+}
+
+static void look_up(struct scheduler *scheduler, uint32_t index, const struct evidence *evidence)
+{
+    struct job *job = &scheduler->jobs[index];
+    int64_t give_up_ms = job_provider(scheduler, job)->settings.completion.give_up_after_ms;
+
+    job_set_state(scheduler, index, JOB_LOOKING_UP);
+    job->give_up_at = core_mono_in_ms(scheduler, give_up_ms);
+    job_record_state(scheduler, index, UTC_NEVER, REASON_NONE, evidence);
+    job_queue_call(scheduler, index, REQUEST_LOOK_UP);
+}
+
 void answer_reconnect(struct scheduler *scheduler, uint32_t index, const struct answer *answer,
                       const struct evidence *evidence)
 {
     struct job *job = &scheduler->jobs[index];
-    const struct provider_settings *settings = &job_provider(scheduler, job)->settings;
 
-    if (!answer->wants_look_up || !settings->can_look_up) {
-        answer_finish_reconnect(scheduler, index, LOOK_UP_NONE, evidence);
-        return;
+    if (can_look_up(scheduler, job, answer))
+        look_up(scheduler, index, evidence);
+    else
+        finish_reconnect(scheduler, index, LOOK_UP_NONE, evidence);
+}
+
+void answer_job_failed(struct scheduler *scheduler, uint32_t index, const struct answer *answer,
+                       const struct evidence *evidence)
+{
+    struct job *job = &scheduler->jobs[index];
+    enum reason reason = answer->reason != REASON_NONE ? answer->reason : REASON_JOB_FAILED;
+
+    if (can_look_up(scheduler, job, answer)) {
+        job->failure = (uint8_t)reason;
+        look_up(scheduler, index, evidence);
+    } else {
+        answer_fail_and_retry(scheduler, index, reason, evidence);
     }
-    job_set_state(scheduler, index, JOB_LOOKING_UP);
-    job->give_up_at = core_mono_in_ms(scheduler, settings->completion.give_up_after_ms);
-    job_record_state(scheduler, index, UTC_NEVER, REASON_NONE, evidence);
-    job_queue_call(scheduler, index, REQUEST_LOOK_UP);
+}
+
+void answer_looked_up(struct scheduler *scheduler, uint32_t index, enum look_up_verdict verdict,
+                      const struct evidence *evidence)
+{
+    enum reason failure = (enum reason)scheduler->jobs[index].failure;
+
+    if (failure != REASON_NONE && verdict != LOOK_UP_RECONNECT && verdict != LOOK_UP_SUSPENDED)
+        answer_fail_and_retry(scheduler, index, failure, evidence);
+    else
+        finish_reconnect(scheduler, index, verdict, evidence);
 }
 
 static int64_t clamp_poll_ms(const struct completion_settings *completion, int64_t ms)
@@ -424,7 +460,7 @@ void answer_take(struct scheduler *scheduler, uint32_t index, enum request_kind 
         if (judged.class_ == CLASS_CREDENTIALS)
             job_queue_call(scheduler, index, REQUEST_LOOK_UP);
         else
-            answer_finish_reconnect(scheduler, index, judged.look_up, evidence);
+            answer_looked_up(scheduler, index, judged.look_up, evidence);
         break;
     case REQUEST_TOKEN: break; /* has an event of its own */
     }

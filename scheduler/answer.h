@@ -18,9 +18,11 @@ void answer_take(struct scheduler *scheduler, uint32_t job, enum request_kind re
 /* Somebody told us something about the job: poll soon, or learn the id of a job in doubt. */
 void answer_take_webhook(struct scheduler *scheduler, uint32_t job, uint64_t reference_hash,
                          const struct evidence *evidence);
-/* The job needs its customer, as far as a look-up could refine that. */
-void answer_finish_reconnect(struct scheduler *scheduler, uint32_t job,
-                             enum look_up_verdict verdict, const struct evidence *evidence);
+/* A consent look-up ended (LOOK_UP_NONE: without a word): close what waited for it. A job that
+ * needs its customer may be refined to suspended; one that failed, to one that needs its customer.
+ */
+void answer_looked_up(struct scheduler *scheduler, uint32_t job, enum look_up_verdict verdict,
+                      const struct evidence *evidence);
 
 /* Shared by the answers to initiations (answer.c) and to polls (answer_poll.c). */
 void answer_to_poll(struct scheduler *scheduler, uint32_t job, const struct answer *answer,
@@ -29,6 +31,10 @@ void answer_end_job(struct scheduler *scheduler, uint32_t job, enum outcome outc
                     const struct answer *answer, const struct evidence *evidence);
 void answer_reconnect(struct scheduler *scheduler, uint32_t job, const struct answer *answer,
                       const struct evidence *evidence);
+/* An accepted job failed, and maybe only for want of its customer: look that up, if the definition
+ * says so, before it is tried again. */
+void answer_job_failed(struct scheduler *scheduler, uint32_t job, const struct answer *answer,
+                       const struct evidence *evidence);
 /* The job failed for a passing reason: again, if the retry rules allow. */
 void answer_fail_and_retry(struct scheduler *scheduler, uint32_t job, enum reason reason,
                            const struct evidence *evidence);

@@ -103,11 +103,7 @@ void answer_to_poll(struct scheduler *scheduler, uint32_t index, const struct an
                               answer->reason != REASON_NONE ? answer->reason : REASON_PUSHBACK,
                               evidence);
         break;
-    case CLASS_RETRY_LATER:
-        answer_fail_and_retry(scheduler, index,
-                              answer->reason != REASON_NONE ? answer->reason : REASON_JOB_FAILED,
-                              evidence);
-        break;
+    case CLASS_RETRY_LATER: answer_job_failed(scheduler, index, answer, evidence); break;
     case CLASS_RECONNECT_REQUIRED: answer_reconnect(scheduler, index, answer, evidence); break;
     case CLASS_CONFIG_ERROR:
         job_close(scheduler, index, OUTCOME_FAILED,

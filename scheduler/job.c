@@ -195,6 +195,7 @@ void job_initiate(struct scheduler *scheduler, uint32_t index)
         job->is_attached = false;
         job->is_ours = false;
         job->hinted_reference = 0;
+        job->failure = REASON_NONE;
     }
     job->last_sent = scheduler->now.utc;
     instant_set(&scheduler->consents[job->consent].last_attempt, scheduler->now.utc);
@@ -369,7 +370,7 @@ static void job_give_up(struct scheduler *scheduler, uint32_t index)
 
     if (job->state == JOB_LOOKING_UP) {
         job_unqueue(scheduler, index);
-        answer_finish_reconnect(scheduler, index, LOOK_UP_NONE, NULL);
+        answer_looked_up(scheduler, index, LOOK_UP_NONE, NULL);
     } else if (job->state == JOB_IN_DOUBT) {
         job_close_in_doubt(scheduler, index, NULL);
     } else if (job->trouble == REASON_NONE && job_provider(scheduler, job)->is_stopped) {

@@ -16,7 +16,8 @@
  * INITIATING  an initiation is outstanding; counts as a running job
  * RUNNING     accepted; waits for its poll time or for its turn to poll; counts as running
  * POLLING     a poll is outstanding; counts as running
- * LOOKING_UP  waits for or has outstanding a consent look-up; its job has ended
+ * LOOKING_UP  waits for or has outstanding a consent look-up; its job has ended. A failure that the
+ *             look-up does not blame on the consent goes on to RETRY_WAIT
  * RETRY_WAIT  waits for a time, a limit or a turn for its next attempt
  * IN_DOUBT    sent, fate unknown: waits for a webhook or for its repeat; counts as running
  */

@@ -8,7 +8,7 @@
  * new, initiating, running, polling, looking_up, retry_wait, in_doubt, closed. */
 static const char *const picture[JOB_STATE_COUNT] = {
     [JOB_NEW] = ".x.....x",      [JOB_INITIATING] = "..x.xxxx", [JOB_RUNNING] = "...x...x",
-    [JOB_POLLING] = "..x.xx.x",  [JOB_LOOKING_UP] = ".......x", [JOB_RETRY_WAIT] = ".x.....x",
+    [JOB_POLLING] = "..x.xx.x",  [JOB_LOOKING_UP] = ".....x.x", [JOB_RETRY_WAIT] = ".x.....x",
     [JOB_IN_DOUBT] = ".xx....x", [JOB_CLOSED] = "........",
 };
 

@@ -1221,6 +1221,47 @@ static void test_look_up_refines(void **state)
     }
 }
 
+/* A failed job without a reason: the look-up tells "reconnect" from "try again". */
+static void test_look_up_judges_failure(void **state)
+{
+    static const struct {
+        enum look_up_verdict verdict;
+        bool is_reconnect;
+        bool is_suspended;
+    } rows[] = {
+        {LOOK_UP_NONE, false, false},      {LOOK_UP_ACTIVE, false, false},
+        {LOOK_UP_NOT_READY, false, false}, {LOOK_UP_RECONNECT, true, false},
+        {LOOK_UP_SUSPENDED, true, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ROW_COUNT(rows); i++) {
+        struct fixture *f = begin(1);
+        struct answer answer = fixture_answer(CLASS_RETRY_LATER);
+
+        f->providers[0].can_look_up = true;
+        f->schedules[0].retry.attempts_max = 1;
+        go(f);
+        accept(f, 1, 1);
+        (void)wait_for(f, 1, MS_PER_MINUTE);
+        answer.reason = REASON_JOB_FAILED;
+        answer.is_about_job = true;
+        answer.wants_look_up = true;
+        fixture_deliver(f, out(f, 1), &answer);
+        assert_int_equal(out(f, 1)->kind, REQUEST_LOOK_UP);
+        answer = fixture_answer(CLASS_SUCCESS);
+        answer.look_up = rows[i].verdict;
+        fixture_deliver(f, out(f, 1), &answer);
+        if (rows[i].is_reconnect)
+            assert_closed(f, 1, OUTCOME_RECONNECT_REQUIRED, REASON_NONE);
+        else
+            assert_closed(f, 1, OUTCOME_FAILED, REASON_JOB_FAILED);
+        assert_int_equal(f->consents[1].is_held, rows[i].is_reconnect);
+        assert_int_equal(f->consents[1].is_suspended, rows[i].is_suspended);
+        fixture_destroy(f);
+    }
+}
+
 static void test_states_that_send_nothing(void **state)
 {
     struct fixture *f = begin(4);
@@ -2010,6 +2051,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_webhook_prompts_a_poll),
     cmocka_unit_test(test_hold_and_release),
     cmocka_unit_test(test_look_up_refines),
+    cmocka_unit_test(test_look_up_judges_failure),
     cmocka_unit_test(test_states_that_send_nothing),
     cmocka_unit_test(test_expires_is_learned),
     cmocka_unit_test(test_learned_expires_and_the_row),
