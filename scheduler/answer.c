@@ -187,10 +187,12 @@ static void take_reference(struct scheduler *scheduler, uint32_t index, uint64_t
 static bool is_somebody_elses(const struct scheduler *scheduler, const struct job *job,
                               const struct answer *answer)
 {
-    if (job->is_ours || job->is_repeat)
+    if (job->is_ours)
         return false;
     if (consent_reference_is(&scheduler->consents[job->consent], answer->reference_hash))
         return true;
+    if (job->is_repeat) /* what it finds was started by the first sending */
+        return false;
     return answer->job_started.ms != UTC_NONE.ms &&
            answer->job_started.ms + JOB_STARTED_SLACK_MS < job->last_sent.ms;
 }

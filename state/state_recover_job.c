@@ -34,7 +34,8 @@ static const char jobs_sql[] =
     " LEFT JOIN run AS r ON r.run_no = j.run_no"
     " WHERE j.job_no >= (SELECT job_no FROM job_mark ORDER BY at_ms DESC LIMIT 1)"
     " AND j.finished_ms IS NULL ORDER BY j.job_no";
-/* Attempts of a job, in order. */
+/* Attempts of a job, in order. Attached: accepted and yet not charged, or sent again and answered
+ * with the id of an earlier job. */
 enum {
     SENT_MS,
     SENT_ANSWERED,
@@ -43,11 +44,18 @@ enum {
     SENT_REPEAT,
     SENT_REFERENCE,
     SENT_ID,
-    SENT_CHARGED
+    SENT_ATTACHED
 };
 static const char attempts_sql[] =
     "SELECT sent_ms, answered_ms, coalesce(class, 0), coalesce(reason, 0), is_repeat,"
-    " coalesce(reference_hash, 0), provider_job_id, coalesce(is_charged, 1) FROM attempt"
+    " coalesce(reference_hash, 0), provider_job_id,"
+    " CASE WHEN answered_ms IS NULL OR reference_hash IS NULL THEN 0"
+    " WHEN is_repeat = 0 THEN is_charged = 0"
+    " ELSE EXISTS (SELECT 1 FROM job AS mine"
+    " JOIN job AS other ON other.consent_no = mine.consent_no AND other.job_no < mine.job_no"
+    " JOIN attempt AS o ON o.attempt_key BETWEEN other.job_no << 16"
+    " AND (other.job_no << 16) + 65535"
+    " WHERE mine.job_no = ?1 AND o.reference_hash = attempt.reference_hash) END FROM attempt"
     " WHERE attempt_key BETWEEN ?1 << 16 AND (?1 << 16) + 65535 ORDER BY attempt_key";
 
 /* Does an answer of this class use up an attempt? (design section 4, Retries; a repeat never does,
@@ -78,9 +86,7 @@ static enum result read_attempts(struct recovery *recovery, sqlite3_stmt *attemp
         job->last_class = (enum answer_class)sqlite3_column_int(attempts, SENT_CLASS);
         job->last_reason = (enum reason)sqlite3_column_int(attempts, SENT_REASON);
         job->reference_hash = (uint64_t)sqlite3_column_int64(attempts, SENT_REFERENCE);
-        /* Accepted and yet not charged: the job had been there before. */
-        job->is_attached = job->is_answered && !job->is_repeat && job->reference_hash != 0 &&
-                           sqlite3_column_int(attempts, SENT_CHARGED) == 0;
+        job->is_attached = sqlite3_column_int(attempts, SENT_ATTACHED) != 0;
         if (sqlite3_column_type(attempts, SENT_MS) != SQLITE_NULL) {
             job->last_sent = state_column_time(attempts, SENT_MS, UTC_NONE);
             if (job->opened.ms == UTC_NONE.ms)

@@ -136,7 +136,7 @@ static const char past_sql[] =
     " coalesce(f.cooldown_refusals, 0), f.not_before_ms, coalesce(f.not_before_reason, 0),"
     " coalesce(f.reference_hash, 0), c.learned_expires_ms, c.held_ms, c.is_suspended"
     " FROM consent AS c LEFT JOIN consent_past AS f ON f.consent_no = c.consent_no"
-    " WHERE c.removed_ms IS NULL ORDER BY c.consent_no";
+    " ORDER BY c.consent_no"; /* those that are gone, too: their rows may come back */
 /* What the attempts know that the row may not: the last sending, the last reference. */
 static const char last_sql[] =
     "SELECT max(a.sent_ms) FROM job AS j"
