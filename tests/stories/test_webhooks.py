@@ -152,21 +152,21 @@ def test_what_a_webhook_told_survives_a_kill(tmp_path):
     """Killed while the create is unanswered; the webhook is told to the next process, which is killed,
     too; the third one knows the job."""
     rows = finq_rows(3)
-    scenario = {"job_duration_ms": 300, "answer_delay_ms": 2000}
+    scenario = {"job_duration_ms": 300, "answer_delay_ms": 5000}
     with hooked(tmp_path, scenario, rows) as (site, sandbox, front):
         first = site.start("once", log="daemon.log")
         wait_for(lambda: len(sandbox.ledger()) == 3, what="three jobs at the provider")
         first.kill()
         first.communicate()
-        sandbox.change({"answer_delay_ms": 0})
         seen = len(front.seen)
         second = site.start("once", log="daemon.log")
         wait_for(
             lambda: {p for p, _, s in front.seen[seen:] if s == 204} != set() and len(front.seen) >= 3,
             what="webhooks to the second process",
         )
-        second.kill()
+        second.kill()  # no poll was answered yet
         second.communicate()
+        sandbox.change({"answer_delay_ms": 0})
         manifest, status = once(site)
         assert (status, manifest["refreshed"]) == (0, 3), verdicts(site)
         check_story(site, sandbox)
