@@ -44,6 +44,7 @@ static const char *write_file(struct fixture *fixture, const char *name, const c
     FILE *file;
 
     (void)snprintf(fixture->path, sizeof fixture->path, "%s/%s", fixture->directory, name);
+    (void)unlink(fixture->path); /* an earlier one may be read-only */
     file = fopen(fixture->path, "w");
     assert_non_null(file);
     assert_int_equal(fwrite(content, 1, length, file), length);

@@ -272,6 +272,7 @@ static void test_files_have_the_mode_that_readers_need(void **state)
 
 static void test_readers_work_before_during_and_after(void **state)
 {
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
     struct state_query *query;
     struct state_store *reader;
     struct fault fault;
@@ -288,7 +289,13 @@ static void test_readers_work_before_during_and_after(void **state)
     fixture_close(&fixture);
     assert_int_equal(chmod(fixture.database, 0440), 0);
     assert_int_equal(fixture_integer(&fixture, "SELECT count(*) FROM v1_jobs"), 1);
-    assert_int_equal(chmod(fixture.database, 0640), 0);
+    /* What a reader had to make beside it has the mode of the database. */
+    for (size_t i = 0; i < ROW_COUNT(suffixes); i++) {
+        char path[sizeof fixture.database + 8];
+
+        (void)snprintf(path, sizeof path, "%s%s", fixture.database, suffixes[i]);
+        assert_true(chmod(path, 0640) == 0 || errno == ENOENT);
+    }
     fixture_open(&fixture, fixture_now());
     assert_false(state_store_was_unclean(fixture.store));
 }
