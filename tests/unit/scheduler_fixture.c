@@ -243,7 +243,8 @@ static void judge_consent_clocks(struct fixture *f, uint32_t consent, struct utc
             spacing_ms = provider->cooldown.after_failure_ms < spacing_ms
                              ? provider->cooldown.after_failure_ms
                              : spacing_ms;
-        assert_true(at.ms >= newest->sent.ms + spacing_ms);
+        /* Without a spacing a clock that was put back may show a time before the last sending. */
+        assert_true(spacing_ms == 0 || at.ms >= newest->sent.ms + spacing_ms);
     }
 }
 
