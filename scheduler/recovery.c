@@ -226,6 +226,7 @@ static void recover_waits(struct scheduler *scheduler, uint32_t index,
             from->is_repeat || !from->is_answered || from->last_reason == REASON_IN_DOUBT;
         job->is_attached = from->is_attached;
         job->reference = from->reference_hash;
+        consent_set_reference(&scheduler->consents[job->consent], from->reference_hash);
         job->poll_delay_ms = settings->completion.poll_first_ms;
         job->give_up_at = core_mono_of(scheduler, give_up);
         /* It may have been polled a moment before the start. */
@@ -302,6 +303,18 @@ enum result scheduler_recover_job(struct scheduler *scheduler, const struct reco
     return RESULT_OK;
 }
 
+/* A consent that is gone was told of only with its open job, after its slots: their places are
+ * known now. */
+static void place_slots(struct scheduler *scheduler, struct run *run)
+{
+    uint32_t phase = (uint32_t)(scheduler->schedules[run->schedule].name_hash >> 32);
+
+    for (uint32_t i = run->first; i < run->first + run->count; i++)
+        scheduler->slots[i].phase =
+            scheduler->consents[scheduler->slots[i].consent].hash_high + phase;
+    run_sort(scheduler, run);
+}
+
 /* Jobs find their slots when these are sorted; until then they keep the run's place. */
 static void join_slots(struct scheduler *scheduler)
 {
@@ -344,7 +357,7 @@ void scheduler_recover_done(struct scheduler *scheduler, struct time_now now, ui
     scheduler->next_job = next_job > 0 ? next_job : 1;
     for (uint32_t i = 0; i < scheduler->run_capacity; i++)
         if (scheduler->runs[i].in_use)
-            run_sort(scheduler, &scheduler->runs[i]);
+            place_slots(scheduler, &scheduler->runs[i]);
     for (uint32_t i = 0; i < scheduler->provider_count; i++)
         fill_short_windows(scheduler, &scheduler->providers[i]);
     join_slots(scheduler);

@@ -16,7 +16,8 @@ OUTCOMES = (
 
 
 def slots(site, population):
-    """Each finished run: one outcome per consent of the population, and a manifest that adds up."""
+    """Each finished run: one outcome per consent of the population (None: it changed on the way), and a
+    manifest that adds up."""
     complaints = []
     counts = " + ".join(OUTCOMES)
     for run_id, due, accounted, reconciled, missed in site.sql(
@@ -37,6 +38,10 @@ def slots(site, population):
             if outcome not in OUTCOMES:
                 complaints.append(f"{run_id}: {consent} has the outcome {outcome}")
         complaints += [f"{run_id}: {c} has {n} outcomes" for c, n in seen.items() if n != 1]
+        if len(seen) != due:
+            complaints.append(f"{run_id}: due {due}, but {len(seen)} consents have a row")
+        if population is None:
+            continue
         if due == len(population):  # else `once` was asked for a part of it
             complaints += [f"{run_id}: {c} has no outcome" for c in sorted(population - set(seen))]
         complaints += [f"{run_id}: {c} is nobody" for c in sorted(set(seen) - population)]
@@ -171,13 +176,14 @@ def verified(site):
     return [] if done.returncode == 0 else [f"db verify: {done.returncode}\n{done.stdout}{done.stderr}"]
 
 
-def everything(site, sandbox, rows, printed=(), excused=()):
-    """All of it. Answers the complaints and the number of jobs in doubt."""
+def everything(site, sandbox, rows, printed=(), excused=(), is_fixed=True):
+    """All of it. `rows` are all consents that ever were; the population stayed what it was where it
+    `is_fixed`. Answers the complaints and the number of jobs in doubt."""
     keys = consent_keys(rows)
     ledger = sandbox.ledger()
     complaints, in_doubt = lost_jobs(site, ledger, keys)
     complaints += open_work(site)
-    complaints += slots(site, set(keys.values()))
+    complaints += slots(site, set(keys.values()) if is_fixed else None)
     complaints += overlaps(ledger, keys)
     complaints += reporting(site)
     complaints += manifests(site, printed)
