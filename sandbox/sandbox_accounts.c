@@ -158,6 +158,8 @@ void sandbox_account_arrive(struct sandbox_exchange *exchange)
     if (broken >= 0)
         sandbox_break(exchange, SANDBOX_RULE_ACCOUNT_RATE, "more than %s at the account",
                       limits->rates.entries[broken].text);
+    if (limits->requests_in_flight > 0 && account->in_flight.now >= limits->requests_in_flight)
+        sandbox_http_end_gone(exchange->connection);
     sandbox_gauge_add(&account->in_flight, 1);
     sandbox_gauge_add(&sandbox->in_flight, 1);
     sandbox_http_set_tag(exchange->connection, (uint32_t)(account->number + 1));
@@ -187,6 +189,8 @@ void sandbox_bank_arrive(struct sandbox_exchange *exchange, uint32_t label)
     if (exchange->bank != NULL || label >= 0xFFFFFE)
         return;
     exchange->bank = bank;
+    if (limits->requests_in_flight > 0 && bank->in_flight.now >= limits->requests_in_flight)
+        sandbox_http_end_gone(exchange->connection);
     sandbox_gauge_add(&bank->in_flight, 1);
     sandbox_http_set_tag(exchange->connection, (uint32_t)(account->number + 1) | (label + 1) << 8);
     if (limits->requests_in_flight > 0 && bank->in_flight.now > limits->requests_in_flight)

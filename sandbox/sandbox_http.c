@@ -9,6 +9,7 @@
 #include <event2/util.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -306,6 +307,19 @@ enum result sandbox_http_create(struct event_base *base, const char *listen,
     }
     *out = server;
     return RESULT_OK;
+}
+
+void sandbox_http_end_gone(struct sandbox_http_connection *except)
+{
+    struct sandbox_http_connection *next;
+
+    for (struct sandbox_http_connection *c = except->server->connections; c != NULL; c = next) {
+        struct pollfd entry = {.fd = c->fd, .events = POLLRDHUP};
+
+        next = c->next;
+        if (c != except && c->is_answering && poll(&entry, 1, 0) == 1)
+            sandbox_http_close(c);
+    }
 }
 
 void sandbox_http_destroy(struct sandbox_http_server *server)

@@ -94,6 +94,10 @@ const char *sandbox_http_address(const struct sandbox_http_server *server);
 uint64_t sandbox_http_connections_accepted(const struct sandbox_http_server *server);
 uint32_t sandbox_http_connections_open(const struct sandbox_http_server *server);
 
+/* End the answers whose clients have gone away already, although the loop has not come to it: what
+ * a new process of the client sends must not be counted together with what the killed one had sent.
+ * Connections that are not answering, `except` among them, are left alone. */
+void sandbox_http_end_gone(struct sandbox_http_connection *except);
 void sandbox_http_set_tag(struct sandbox_http_connection *connection, uint32_t tag);
 void sandbox_http_answer(struct sandbox_http_connection *connection,
                          const struct sandbox_http_answer *answer);
