@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 import zlib
 
 import pytest
@@ -655,6 +656,38 @@ def test_requests_in_flight_are_counted_at_account_and_bank(sandbox):
     assert s.breaks() == {"account_in_flight": 1, "bank_in_flight": 1}
     assert s.stats()["accounts"]["finqware"]["requests_in_flight"] == {
         "now": 0, "peak": 3, "limit": 2}
+
+
+def test_requests_of_a_client_that_was_killed_are_not_in_flight_beside_the_next_ones(sandbox):
+    s = sandbox(dict(QUICK, answer_delay_ms=3000,
+                     limits={"finqware": {"requests_in_flight": 2}}))
+    host, port = s.ready["listen"].split(":")
+    clients = [http.client.HTTPConnection(host, int(port), timeout=20) for _ in range(4)]
+    for line in clients:             # all of them are accepted before anything counts
+        line.request("GET", "/sandbox/v1/stats")
+        line.getresponse().read()
+
+    def send(line, consent):
+        line.request("POST", "/finqware/v2/ais/jobs/create",
+                     json.dumps(dict(s.finq_login, consent_id=consent)))
+
+    send(clients[0], "a")
+    send(clients[1], "b")
+    end = time.monotonic() + 20
+    while s.stats()["accounts"]["finqware"]["requests_in_flight"]["now"] < 2:
+        assert time.monotonic() < end
+    s.process.send_signal(signal.SIGSTOP)
+    try:
+        send(clients[2], "c")        # first in the kernel's queue
+        send(clients[3], "d")
+        for line in clients[:2]:
+            line.close()
+    finally:
+        s.process.send_signal(signal.SIGCONT)
+    for line in clients[2:]:
+        assert line.getresponse().status == 200
+        line.close()
+    assert s.breaks() == {}
 
 
 @pytest.mark.parametrize("more, code", [

@@ -281,10 +281,12 @@ static void judge_may_initiate(struct fixture *f, const struct fixture_job *job,
         assert_true(run->is_open && at.ms < run->deadline.ms);
         assert_true(f->paused_schedule[run->schedule].ms <= at.ms);
     }
+    if (job->is_running) /* in doubt: it has kept its place, also when a reload took some away */
+        return;
     for (uint32_t i = 0; i < FIXTURE_JOBS; i++) {
         const struct fixture_job *other = &f->jobs[i];
 
-        if (!other->is_open || !other->is_running || other->job == job->job)
+        if (!other->is_open || !other->is_running)
             continue;
         running[0] += provider_of(f, other->consent) == provider;
         running[1] += f->consents[other->consent].settings.institution == institution;
