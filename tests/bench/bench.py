@@ -254,7 +254,7 @@ def night_rules():
                 limits="{rate: [300/s, 9000/min], requests_in_flight: 64, jobs_running: 1500}",
                 bank_limits="{rate: [20/s], jobs_running: 100}",
                 poll="{first: 1s, floor: 500ms, max: 5s}",
-                give_up="30s",
+                give_up="5m",
                 deadline="10m",
             )
             start = time.monotonic()
