@@ -266,8 +266,8 @@ struct job {
     bool poll_asked; /* a webhook wants a poll as soon as the floor allows */
     uint8_t level;
     uint8_t auth_strikes;
-    uint8_t failure; /* enum reason: failed for this, unless the look-up blames the consent */
-    uint16_t charges;          /* of its attempts that stand; the newest is the consent's newest */
+    uint8_t failure;  /* enum reason: failed for this, unless the look-up blames the consent */
+    uint16_t charges; /* of its attempts that stand; the newest is the consent's newest */
     enum request_kind request; /* of the outstanding request, or of the queued call */
     enum trigger trigger;
     uint64_t number; /* 0: nothing recorded yet */
