@@ -33,32 +33,6 @@ void engine_free_links(struct provider_link **links, uint32_t count)
     free(links);
 }
 
-/* What the core is told: the configuration's tables and the population's nodes. */
-static void describe_settings(const struct config *config, const struct consent_table *table,
-                              struct scheduler_settings *settings)
-{
-    *settings = (struct scheduler_settings){
-        .providers = config->provider_settings,
-        .provider_count = config->provider_count,
-        .schedules = config->schedule_settings,
-        .schedule_count = config->schedule_count,
-    };
-    settings->institutions = consent_table_institutions(table, &settings->institution_count);
-    settings->schedule_sets = consent_table_schedule_sets(table, &settings->schedule_set_count);
-}
-
-static void put_consents(struct engine *engine)
-{
-    const struct population *population = &engine->population;
-
-    for (uint32_t row = 0; row < consent_table_count(population->table); row++) {
-        struct consent_settings settings;
-
-        consent_table_settings(population->table, row, &settings);
-        scheduler_consent_put(engine->scheduler, population->number_of_row[row], &settings);
-    }
-}
-
 static void open_job_recovered(void *context, const struct recovered_job *job, uint32_t job_slot,
                                const struct open_job_texts *texts)
 {
@@ -138,12 +112,8 @@ enum result engine_adopt_consents(struct engine *engine, struct config *config,
         warn_of_loss(engine, config, removals.count, consent_table_count(consents), now.utc);
     if (population_adopt(&engine->population, consents, numbers, number_max, fault) != RESULT_OK)
         return RESULT_FAULT;
-    describe_settings(config, consents, &engine->settings);
-    if (scheduler_configure(engine->scheduler, now, &engine->settings, fault) != RESULT_OK ||
-        scheduler_reserve(engine->scheduler, number_max, fault) != RESULT_OK)
-        return RESULT_FAULT;
-    put_consents(engine);
-    return RESULT_OK;
+    return population_tell(&engine->population, config, engine->scheduler, now, &engine->settings,
+                           fault);
 }
 
 enum result engine_load(struct engine *engine, struct consent_table *consents, struct time_now now,

@@ -80,3 +80,34 @@ uint32_t population_find(const struct population *population, const struct confi
     row = consent_table_find(population->table, provider, slash + 1);
     return row == UINT32_MAX ? 0 : population->number_of_row[row];
 }
+
+/* What the core is told: the configuration's tables and the population's nodes. */
+static void describe(const struct config *config, const struct consent_table *table,
+                     struct scheduler_settings *settings)
+{
+    *settings = (struct scheduler_settings){
+        .providers = config->provider_settings,
+        .provider_count = config->provider_count,
+        .schedules = config->schedule_settings,
+        .schedule_count = config->schedule_count,
+    };
+    settings->institutions = consent_table_institutions(table, &settings->institution_count);
+    settings->schedule_sets = consent_table_schedule_sets(table, &settings->schedule_set_count);
+}
+
+enum result population_tell(const struct population *population, const struct config *config,
+                            struct scheduler *scheduler, struct time_now now,
+                            struct scheduler_settings *settings, struct fault *fault)
+{
+    describe(config, population->table, settings);
+    if (scheduler_configure(scheduler, now, settings, fault) != RESULT_OK ||
+        scheduler_reserve(scheduler, population->number_max, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    for (uint32_t row = 0; row < consent_table_count(population->table); row++) {
+        struct consent_settings consent;
+
+        consent_table_settings(population->table, row, &consent);
+        scheduler_consent_put(scheduler, population->number_of_row[row], &consent);
+    }
+    return RESULT_OK;
+}

@@ -9,6 +9,7 @@
 #define REFRESHD_DAEMON_POPULATION_H
 
 #include "config/consent_table.h"
+#include "scheduler/scheduler.h"
 
 struct population {
     struct consent_table *table; /* owned; NULL before the first adopt */
@@ -33,5 +34,12 @@ bool population_get(const struct population *population, uint32_t number,
 /* Number of "PROVIDER/ID", or 0. */
 uint32_t population_find(const struct population *population, const struct config *config,
                          const char *consent);
+
+/* Give `scheduler` the settings (filled here, borrowed by it) and every consent: the same for the
+ * daemon and for `plan`. */
+MUST_CHECK enum result population_tell(const struct population *population,
+                                       const struct config *config, struct scheduler *scheduler,
+                                       struct time_now now, struct scheduler_settings *settings,
+                                       struct fault *fault);
 
 #endif

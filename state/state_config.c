@@ -234,6 +234,47 @@ void state_config_undo(struct state_store *store, struct config_names *old)
     *old = (struct config_names){0};
 }
 
+/* The number that a table has for a name; 0: none. */
+static enum result look_up_number(struct state_store *store, const char *sql, const char *name,
+                                  int64_t *number, struct fault *fault)
+{
+    static const char doing[] = "read the numbers of names";
+    sqlite3_stmt *statement = NULL;
+    bool found = false;
+    enum result result;
+
+    if (state_sql_prepare(store->db, sql, &statement, doing, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    state_bind_text(statement, 1, name);
+    result = state_sql_step(store->db, statement, &found, doing, fault);
+    if (result == RESULT_OK)
+        *number = found ? sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_finalize(statement);
+    return result;
+}
+
+enum result state_config_look(struct state_store *store, const struct config *config,
+                              struct fault *fault)
+{
+    struct config_names names = {.config = config};
+
+    names.provider_nos = calloc(config->provider_count + 1, sizeof *names.provider_nos);
+    names.schedule_nos = calloc(config->schedule_count + 1, sizeof *names.schedule_nos);
+    free_names(&store->names);
+    store->names = names;
+    if (names.provider_nos == NULL || names.schedule_nos == NULL)
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+    for (uint32_t i = 0; i < config->provider_count; i++)
+        if (look_up_number(store, "SELECT provider_no FROM provider WHERE name = ?1",
+                           config->providers[i].name, &names.provider_nos[i], fault) != RESULT_OK)
+            return RESULT_FAULT;
+    for (uint32_t i = 0; i < config->schedule_count; i++)
+        if (look_up_number(store, "SELECT schedule_no FROM schedule WHERE name = ?1",
+                           config->schedules[i].name, &names.schedule_nos[i], fault) != RESULT_OK)
+            return RESULT_FAULT;
+    return RESULT_OK;
+}
+
 enum result state_store_set_config(struct state_store *store, const struct config *config,
                                    struct utc_time now, struct fault *fault)
 {

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "state/state_look.h"
+
 /* From here on a first load is left to state_load.c: nothing that is due has to wait for it. */
 #define BULK_ROWS 10000
 #define SET_NAMES_BYTES (SCHEDULES_PER_CONSENT_MAX * MANIFEST_NAME_BYTES)
@@ -375,18 +377,28 @@ static uint32_t *new_rows(const struct sync *sync, uint32_t *count)
     return rows;
 }
 
-/* New rows get the numbers after the last one, in the order of their phase. */
+/* New rows get the numbers after the last one, in the order of their phase. `*rows` is the
+ * caller's. */
+static enum result number_rows(struct sync *sync, uint32_t **rows, uint32_t *count,
+                               struct fault *fault)
+{
+    *rows = new_rows(sync, count);
+    if (*rows == NULL)
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+    for (uint32_t i = 0; i < *count; i++)
+        sync->numbers[(*rows)[i]] = ++sync->number_max;
+    return RESULT_OK;
+}
+
 static enum result insert_rows(struct sync *sync, struct fault *fault)
 {
     uint32_t first = sync->number_max + 1;
     uint32_t count = 0;
-    uint32_t *rows = new_rows(sync, &count);
+    uint32_t *rows = NULL;
     enum result result = RESULT_FAULT;
 
-    if (rows == NULL)
-        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
-    for (uint32_t i = 0; i < count; i++)
-        sync->numbers[rows[i]] = ++sync->number_max;
+    if (number_rows(sync, &rows, &count, fault) != RESULT_OK)
+        return RESULT_FAULT;
     if (sync->is_bulk) {
         sync->load_rows = rows; /* state_load.c writes them, little by little */
         return RESULT_OK;
@@ -581,6 +593,130 @@ out:
     free(sync.changes);
     free(sync.load_rows);
     return result;
+}
+
+/* ---- only looking (state_look.h) ---- */
+
+static enum result look_up_institutions(struct sync *sync, struct fault *fault)
+{
+    static const char doing[] = "read the institutions";
+    const struct institution_settings *institutions =
+        consent_table_institutions(sync->table, &sync->institution_count);
+    sqlite3_stmt *statement = NULL;
+    enum result result = RESULT_FAULT;
+    bool found = false;
+
+    sync->institution_nos = calloc(sync->institution_count + 1, sizeof *sync->institution_nos);
+    if (sync->institution_nos == NULL)
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+    if (state_sql_prepare(sync->store->db,
+                          "SELECT institution_no FROM institution"
+                          " WHERE provider_no = ?1 AND name = ?2",
+                          &statement, doing, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    for (uint32_t i = 0; i < sync->institution_count; i++) {
+        (void)sqlite3_bind_int64(statement, 1,
+                                 sync->store->names.provider_nos[institutions[i].provider]);
+        state_bind_text(statement, 2, institutions[i].name);
+        if (state_sql_step(sync->store->db, statement, &found, doing, fault) != RESULT_OK)
+            goto out;
+        sync->institution_nos[i] = found ? sqlite3_column_int64(statement, 0) : 0;
+        (void)sqlite3_reset(statement);
+    }
+    result = RESULT_OK;
+out:
+    sqlite3_finalize(statement);
+    return result;
+}
+
+static enum result look_up_sets(struct sync *sync, struct fault *fault)
+{
+    static const char doing[] = "read the schedule sets";
+    const struct schedule_set *sets = consent_table_schedule_sets(sync->table, &sync->set_count);
+    sqlite3_stmt *statement = NULL;
+    enum result result = RESULT_FAULT;
+    bool found = false;
+
+    sync->set_nos = calloc(sync->set_count + 1, sizeof *sync->set_nos);
+    if (sync->set_nos == NULL)
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+    if (state_sql_prepare(sync->store->db, "SELECT set_no FROM schedule_set WHERE names = ?1",
+                          &statement, doing, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    for (uint32_t i = 0; i < sync->set_count; i++) {
+        char names[SET_NAMES_BYTES];
+
+        set_names(sync, &sets[i], names, sizeof names);
+        state_bind_text(statement, 1, names);
+        if (state_sql_step(sync->store->db, statement, &found, doing, fault) != RESULT_OK)
+            goto out;
+        sync->set_nos[i] = found ? sqlite3_column_int64(statement, 0) : 0;
+        (void)sqlite3_reset(statement);
+    }
+    result = RESULT_OK;
+out:
+    sqlite3_finalize(statement);
+    return result;
+}
+
+enum result state_look_consents(struct state_store *store, const struct config *config,
+                                const struct consent_table *table, const uint32_t **numbers,
+                                uint32_t *number_max, struct fault *fault)
+{
+    struct sync sync = {
+        .store = store, .config = config, .table = table, .row_count = consent_table_count(table)};
+    uint32_t *rows = NULL;
+    uint32_t count = 0;
+    enum result result = RESULT_FAULT;
+
+    REQUIRE(store->access == STATE_READ_ONLY);
+    if (state_open_read_meta(store, fault) != RESULT_OK ||
+        state_config_look(store, config, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    sync.number_max = store->number_max;
+    sync.numbers = calloc((size_t)sync.row_count + 1, sizeof *sync.numbers);
+    if (sync.numbers == NULL)
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+    if (look_up_institutions(&sync, fault) != RESULT_OK ||
+        look_up_sets(&sync, fault) != RESULT_OK || scan_rows(&sync, fault) != RESULT_OK ||
+        number_rows(&sync, &rows, &count, fault) != RESULT_OK)
+        goto out;
+    for (size_t i = 0; i < sync.change_count; i++)
+        if (sync.changes[i].changes_dates &&
+            !number_set_add(&store->look_dates, sync.changes[i].number)) {
+            (void)fault_set(fault, FAULT_TEMPORARY, "out of memory");
+            goto out;
+        }
+    adopt(&sync);
+    *numbers = store->numbers;
+    *number_max = store->number_max;
+    result = RESULT_OK;
+out:
+    free(rows);
+    free(sync.numbers);
+    free(sync.institution_nos);
+    free(sync.set_nos);
+    free(sync.changes);
+    return result;
+}
+
+enum result state_look_number(const struct consent_table *table, uint32_t **numbers,
+                              struct fault *fault)
+{
+    struct sync sync = {.table = table, .row_count = consent_table_count(table)};
+    uint32_t *rows = NULL;
+    uint32_t count = 0;
+
+    sync.numbers = calloc((size_t)sync.row_count + 1, sizeof *sync.numbers);
+    if (sync.numbers == NULL)
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+    if (number_rows(&sync, &rows, &count, fault) != RESULT_OK) {
+        free(sync.numbers);
+        return RESULT_FAULT;
+    }
+    free(rows);
+    *numbers = sync.numbers;
+    return RESULT_OK;
 }
 
 uint32_t state_store_find_consent(struct state_store *store, const char *consent)

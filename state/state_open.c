@@ -406,7 +406,7 @@ static enum result quick_check(struct state_store *store, struct fault *fault)
     return result;
 }
 
-static enum result read_meta(struct state_store *store, struct fault *fault)
+enum result state_open_read_meta(struct state_store *store, struct fault *fault)
 {
     static const char sql[] =
         "SELECT instance, is_open, delivered_seq,"
@@ -461,7 +461,7 @@ static enum result open_writer(struct state_store *store, struct fault *fault)
     (void)sqlite3_wal_hook(store->db, on_commit, store);
     if (state_open_migrate(store, migrations, sizeof migrations / sizeof *migrations, fault) !=
             RESULT_OK ||
-        read_meta(store, fault) != RESULT_OK)
+        state_open_read_meta(store, fault) != RESULT_OK)
         return RESULT_FAULT;
     if (store->was_unclean && quick_check(store, fault) != RESULT_OK)
         return RESULT_FAULT;
@@ -488,7 +488,7 @@ static enum result open_reader(struct state_store *store, struct fault *fault)
         return fault_set(fault, FAULT_DATA,
                          "%s has schema version %" PRId64 ": run `refreshd db migrate` first",
                          store->path, identity.version);
-    return read_meta(store, fault);
+    return state_open_read_meta(store, fault);
 }
 
 enum result state_store_open(const char *path, enum state_access access, struct state_store **store,
@@ -543,6 +543,7 @@ void state_store_close(struct state_store *store)
     (void)sqlite3_close(store->db);
     number_set_deinit(&store->dirty);
     number_set_deinit(&store->folding);
+    number_set_deinit(&store->look_dates);
     free(store->names.provider_nos);
     free(store->names.schedule_nos);
     free(store->institution_nos);

@@ -108,8 +108,9 @@ struct state_store {
     uint32_t number_max;
     bool needs_name_index; /* left out by a first load; state_care.c makes it */
     struct consent_load load;
-    uint32_t orphan_count; /* runs that close with the last of their jobs */
-    bool is_recovered;     /* the core knows the holds: from now on it ends them itself */
+    uint32_t orphan_count;        /* runs that close with the last of their jobs */
+    bool is_recovered;            /* the core knows the holds: from now on it ends them itself */
+    struct number_set look_dates; /* state_look.h: these have other dates than in their rows */
 
     /* Last numbers given; what a rolled back transaction took is given again. */
     int64_t last_seq;
@@ -195,6 +196,8 @@ MUST_CHECK enum result state_open_migrate(struct state_store *store,
 /* Open `path` and set what every connection of ours sets. */
 MUST_CHECK enum result state_open_connection(const char *path, enum state_access access,
                                              sqlite3 **db, struct fault *fault);
+/* Read the last numbers given. */
+MUST_CHECK enum result state_open_read_meta(struct state_store *store, struct fault *fault);
 /* Put the file into WAL mode. */
 MUST_CHECK enum result state_open_log(struct state_store *store, struct fault *fault);
 struct utc_time state_open_now(void);
@@ -219,6 +222,11 @@ MUST_CHECK enum result state_config_write(struct state_store *store, const struc
                                           struct fault *fault);
 void state_config_keep(struct state_store *store, struct config_names *old);
 void state_config_undo(struct state_store *store, struct config_names *old);
+
+/* The numbers that the tables have for the names of `config`, 0 where there is none yet. Writes
+ * nothing. */
+MUST_CHECK enum result state_config_look(struct state_store *store, const struct config *config,
+                                         struct fault *fault);
 
 /* Write the last slot and the coming ones of schedule `index`. Inside a transaction. */
 MUST_CHECK enum result state_slots_write(struct state_store *store, uint32_t index,

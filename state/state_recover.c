@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "state/state_look.h"
+
 static enum result recover_schedules(struct recovery *recovery, struct fault *fault)
 {
     struct state_store *store = recovery->store;
@@ -135,6 +137,23 @@ out:
     return result;
 }
 
+/* All of it, in the order that the core wants. */
+static enum result feed_core(struct recovery *recovery, struct fault *fault)
+{
+    if (state_recover_past(recovery, fault) != RESULT_OK ||
+        recover_pauses(recovery, fault) != RESULT_OK ||
+        recover_schedules(recovery, fault) != RESULT_OK ||
+        state_recover_runs(recovery, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    return state_recover_jobs(recovery, fault);
+}
+
+static void end_recovery(const struct recovery *recovery)
+{
+    scheduler_recover_done(recovery->scheduler, recovery->now, recovery->store->last_run_no + 1,
+                           (uint64_t)recovery->store->last_job_no + 1);
+}
+
 enum result state_store_recover(struct state_store *store, const struct config *config,
                                 struct scheduler *scheduler, struct time_now now,
                                 state_open_job_function *on_open_job, void *context,
@@ -151,11 +170,7 @@ enum result state_store_recover(struct state_store *store, const struct config *
     REQUIRE(store->names.config == config && store->numbers != NULL);
     if (state_sql_begin(store, fault) != RESULT_OK)
         return RESULT_FAULT;
-    if (state_recover_past(&recovery, fault) != RESULT_OK ||
-        recover_pauses(&recovery, fault) != RESULT_OK ||
-        recover_schedules(&recovery, fault) != RESULT_OK ||
-        state_recover_runs(&recovery, fault) != RESULT_OK ||
-        state_recover_jobs(&recovery, fault) != RESULT_OK ||
+    if (feed_core(&recovery, fault) != RESULT_OK ||
         (store->orphan_count > 0 &&
          state_recover_close_orphans(store, now.utc, fault) != RESULT_OK)) {
         state_sql_rollback(store);
@@ -163,11 +178,32 @@ enum result state_store_recover(struct state_store *store, const struct config *
     }
     if (state_sql_commit(store, fault) != RESULT_OK)
         goto undo;
-    scheduler_recover_done(scheduler, now, store->last_run_no + 1,
-                           (uint64_t)store->last_job_no + 1);
+    end_recovery(&recovery);
     store->is_recovered = true;
     return RESULT_OK;
 undo:
     store->last_seq = last_seq;
     return fault_prefix(fault, "recovery");
+}
+
+enum result state_look_recover(struct state_store *store, const struct config *config,
+                               struct scheduler *scheduler, struct time_now now, bool is_live,
+                               state_open_job_function *on_open_job, void *context,
+                               struct fault *fault)
+{
+    struct recovery recovery = {.store = store,
+                                .config = config,
+                                .scheduler = scheduler,
+                                .now = now,
+                                .on_open_job = on_open_job,
+                                .context = context,
+                                .is_looking = true,
+                                .is_live = is_live};
+
+    REQUIRE(store->access == STATE_READ_ONLY && store->names.config == config &&
+            store->numbers != NULL);
+    if (feed_core(&recovery, fault) != RESULT_OK)
+        return fault_prefix(fault, "recovery");
+    end_recovery(&recovery);
+    return RESULT_OK;
 }

@@ -17,6 +17,9 @@ struct recovery {
     state_open_job_function *on_open_job;
     void *context;
     uint8_t *slots; /* by consent number, of the run at hand: enum slot_mark */
+    /* Only looking (state_look.h): what a start would write is left out. */
+    bool is_looking;
+    bool is_live; /* looking while somebody works on it: what has no answer yet is under way */
 };
 
 /* state_recover_past.c: consents, attempts, calls. */

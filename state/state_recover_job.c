@@ -98,6 +98,12 @@ static enum result read_attempts(struct recovery *recovery, sqlite3_stmt *attemp
         (void)sqlite3_snprintf((int)size, provider_job_id, "%s", id == NULL ? "" : id);
     }
     (void)sqlite3_reset(attempts);
+    if (recovery->is_live && !job->is_answered) {
+        /* Its answer is on the way; the usual one is that a job exists. */
+        job->is_answered = true;
+        job->last_class = CLASS_ACCEPTED;
+        job->attempts_counted++;
+    }
     if (job->opened.ms == UTC_NONE.ms) /* nothing ever left: what the slot says will do */
         job->opened = job->last_sent = job->due;
     return RESULT_OK;
@@ -159,6 +165,8 @@ static enum result close_unfollowed(struct recovery *recovery, const struct reco
     struct record record = {.kind = RECORD_JOB_CLOSE, .at = recovery->now.utc};
     uint32_t index = 0;
 
+    if (recovery->is_looking)
+        return RESULT_OK;
     record.as.job_close.job = job->job;
     record.as.job_close.consent = job->consent;
     record.as.job_close.run = job->run;

@@ -195,9 +195,14 @@ static enum result recover_one(struct recovery *recovery, sqlite3_stmt *row, str
     uint32_t consent = (uint32_t)sqlite3_column_int64(row, PAST_NO);
     int64_t folded_seq = sqlite3_column_int64(row, PAST_SEQ);
     struct consent_past past = past_of_row(row);
+    bool has_new_dates = number_set_has(&recovery->store->look_dates, consent);
     bool is_unfolded = false;
     int64_t value = 0;
 
+    if (has_new_dates) { /* what a start would write into its row */
+        past.is_held = false;
+        past.learned_expires = UTC_NEVER;
+    }
     while (closes->cursor < closes->count && closes->items[closes->cursor].consent < consent)
         closes->cursor++; /* of a consent that is gone */
     for (; closes->cursor < closes->count && closes->items[closes->cursor].consent == consent;

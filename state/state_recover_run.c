@@ -91,13 +91,14 @@ static enum result load_slots(struct state_store *store, uint32_t run, uint8_t *
     return RESULT_OK;
 }
 
-/* Skip the slots of `run` that carry `mark`, and mark them so. */
-static enum result skip_slots(struct state_store *store, uint32_t run, uint8_t *slots,
-                              enum slot_mark mark, enum reason reason, struct utc_time at,
-                              struct utc_time due, struct fault *fault)
+/* Skip the slots of `run` that carry `mark`, and mark them so. Only looking, they are marked. */
+static enum result skip_slots(struct recovery *recovery, uint32_t run, enum slot_mark mark,
+                              enum reason reason, struct utc_time due, struct fault *fault)
 {
-    for (uint32_t consent = 1; consent <= store->number_max; consent++) {
-        struct record record = {.kind = RECORD_SKIP, .at = at};
+    uint8_t *slots = recovery->slots;
+
+    for (uint32_t consent = 1; consent <= recovery->store->number_max; consent++) {
+        struct record record = {.kind = RECORD_SKIP, .at = recovery->now.utc};
         uint32_t index = 0;
 
         if (slots[consent] != mark)
@@ -107,7 +108,8 @@ static enum result skip_slots(struct state_store *store, uint32_t run, uint8_t *
         record.as.skip.due = due;
         record.as.skip.reason = reason;
         record.as.skip.count = 1;
-        if (state_commit_record(store, &record, 1, &index, fault) != RESULT_OK)
+        if (!recovery->is_looking &&
+            state_commit_record(recovery->store, &record, 1, &index, fault) != RESULT_OK)
             return RESULT_FAULT;
         slots[consent] = SLOT_CLOSED + OUTCOME_SKIPPED;
     }
@@ -183,10 +185,8 @@ enum result state_recover_orphan(struct recovery *recovery, uint32_t run, enum r
 
     if (load_slots(store, run, recovery->slots, fault) != RESULT_OK ||
         run_slot(store, run, &slot, fault) != RESULT_OK ||
-        skip_slots(store, run, recovery->slots, SLOT_UNSENT_GONE, REASON_REMOVED, recovery->now.utc,
-                   slot, fault) != RESULT_OK ||
-        skip_slots(store, run, recovery->slots, SLOT_UNSENT, reason, recovery->now.utc, slot,
-                   fault) != RESULT_OK ||
+        skip_slots(recovery, run, SLOT_UNSENT_GONE, REASON_REMOVED, slot, fault) != RESULT_OK ||
+        skip_slots(recovery, run, SLOT_UNSENT, reason, slot, fault) != RESULT_OK ||
         mark_orphan(store, run, fault) != RESULT_OK)
         return RESULT_FAULT;
     store->orphan_count++;
@@ -203,8 +203,8 @@ static enum result feed_run(struct recovery *recovery, const struct recovered_ru
     uint32_t fed = 0;
 
     if (load_slots(store, run->run, slots, fault) != RESULT_OK ||
-        skip_slots(store, run->run, slots, SLOT_UNSENT_GONE, REASON_REMOVED, recovery->now.utc,
-                   run->slot, fault) != RESULT_OK ||
+        skip_slots(recovery, run->run, SLOT_UNSENT_GONE, REASON_REMOVED, run->slot, fault) !=
+            RESULT_OK ||
         scheduler_recover_run(recovery->scheduler, run, fault) != RESULT_OK)
         return RESULT_FAULT;
     for (uint32_t consent = 1; consent <= store->number_max && fed < run->due; consent++) {
@@ -262,7 +262,8 @@ enum result state_recover_runs(struct recovery *recovery, struct fault *fault)
         if (sqlite3_column_int(row, 9) != 0)
             store->orphan_count++;
         else if (run.schedule == UINT32_MAX) {
-            if (state_recover_orphan(recovery, run.run, REASON_REMOVED, fault) != RESULT_OK)
+            if (!recovery->is_looking &&
+                state_recover_orphan(recovery, run.run, REASON_REMOVED, fault) != RESULT_OK)
                 goto out;
         } else if (feed_run(recovery, &run, fault) != RESULT_OK)
             goto out;
