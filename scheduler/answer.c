@@ -7,6 +7,7 @@
 #include "scheduler/limit_node.h"
 #include "scheduler/provider_gate.h"
 #include "scheduler/retry_delay.h"
+#include "scheduler/share.h"
 #include "scheduler/work.h"
 
 /* ---- what both kinds of answers need ---- */
@@ -446,6 +447,8 @@ void answer_take(struct scheduler *scheduler, uint32_t index, enum request_kind 
 
     if (!job->is_outstanding || job->request != request)
         return;
+    if (request == REQUEST_INITIATE && answer->answered)
+        share_request_answered(scheduler, job->institution);
     job_request_ended(scheduler, index, reached);
     feed_gates(scheduler, job, answer);
     if (answer->class_ != CLASS_CREDENTIALS)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * check.c - every invariant of the core, counted anew from the ground. See scheduler.h. */
 #include "scheduler/job_state.h"
+#include "scheduler/lane.h"
 #include "scheduler/run.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/work.h"
@@ -64,27 +65,88 @@ static uint32_t check_queue(const struct scheduler *scheduler, const struct work
     return count;
 }
 
+/* Ready work of one institution and level: each lane holds its key's work alone, all are in one
+ * ring, and work without a lane is in the spill. */
+static uint32_t check_lanes(const struct scheduler *scheduler, uint32_t index, uint32_t level)
+{
+    const struct institution *institution = &scheduler->institutions[index];
+    uint32_t count = check_queue(scheduler, &institution->spill[level], SLOT_READY);
+    uint32_t lane = institution->lanes[level];
+
+    while (lane != NONE_INDEX) {
+        const struct lane *here = &scheduler->lanes[lane];
+        uint32_t schedule = lane_schedule(scheduler, here->queue.head);
+
+        REQUIRE(here->institution == index && here->level == level && here->schedule == schedule);
+        REQUIRE(lane_find(scheduler, index, level, schedule) == lane);
+        REQUIRE(lane_schedule(scheduler, here->queue.tail) == schedule);
+        REQUIRE(scheduler->lanes[here->next].prev == lane);
+        count += check_queue(scheduler, &here->queue, SLOT_READY);
+        lane = here->next == institution->lanes[level] ? NONE_INDEX : here->next;
+    }
+    return count;
+}
+
 static uint32_t check_institution(const struct scheduler *scheduler, uint32_t index)
 {
     const struct institution *institution = &scheduler->institutions[index];
-    const struct provider *provider = &scheduler->providers[institution->provider];
+    const struct turn_rings *rings =
+        &scheduler->providers[institution->provider].rings[institution->turn_kind];
     uint32_t count = 0;
 
     check_node(scheduler, &institution->node, institution->provider, index);
     for (uint32_t level = 0; level < QUEUE_LEVELS; level++) {
-        uint32_t here = check_queue(scheduler, &institution->queues[level], SLOT_READY);
+        uint32_t here = check_lanes(scheduler, index, level);
         bool in_ring = institution->ring_prev[level] != NONE_INDEX;
 
         count += here;
         REQUIRE(((institution->levels >> level & 1u) != 0) == (here > 0));
         REQUIRE(in_ring == (here > 0 && !institution->is_blocked));
-        REQUIRE(!in_ring || (provider->levels >> level & 1u) != 0);
+        REQUIRE(!in_ring || (rings->levels >> level & 1u) != 0);
         if (in_ring)
             REQUIRE(scheduler->institutions[institution->ring_prev[level]].ring_next[level] ==
                     index);
     }
     REQUIRE(institution->waiting == count);
+    REQUIRE(institution->is_active == (count > 0 || institution->node.jobs_running > 0));
     return count;
+}
+
+/* Lanes at work and free ones are all that there are. */
+static void check_lane_pool(const struct scheduler *scheduler)
+{
+    uint32_t used = 0;
+    uint32_t unused = 0;
+
+    for (uint32_t i = 0; i < scheduler->lane_capacity; i++) {
+        const struct lane *lane = &scheduler->lanes[i];
+
+        REQUIRE(lane->institution == NONE_INDEX || lane->queue.head != NONE_INDEX);
+        used += lane->institution != NONE_INDEX;
+    }
+    for (uint32_t i = scheduler->lane_free; i != NONE_INDEX; i = scheduler->lanes[i].chain)
+        unused++;
+    REQUIRE(used == scheduler->lanes_used && used + unused == scheduler->lane_capacity);
+}
+
+/* Who counts for the shares of a provider. */
+static void check_shares(const struct scheduler *scheduler, uint32_t index)
+{
+    const struct provider *provider = &scheduler->providers[index];
+    uint32_t populated = 0;
+    uint32_t active = 0;
+
+    for (uint32_t i = 0; i < scheduler->institution_count; i++) {
+        const struct institution *institution = &scheduler->institutions[i];
+
+        if (institution->provider != index)
+            continue;
+        populated += institution->population > 0;
+        active += institution->is_active;
+        REQUIRE(provider->node.jobs_max == 0 ||
+                institution->jobs_share.earned <= provider->node.jobs_max);
+    }
+    REQUIRE(populated == provider->populated && active == provider->active);
 }
 
 static void check_nodes(const struct scheduler *scheduler)
@@ -99,6 +161,7 @@ static void check_nodes(const struct scheduler *scheduler)
             if (scheduler->institutions[j].provider == i)
                 waiting += check_institution(scheduler, j);
         REQUIRE(provider->work_waiting == waiting);
+        check_shares(scheduler, i);
         REQUIRE(!provider->probe_is_out || provider->is_stopped);
     }
 }
@@ -172,6 +235,7 @@ void scheduler_check(const struct scheduler *scheduler)
     uint32_t runs = 0;
 
     check_nodes(scheduler);
+    check_lane_pool(scheduler);
     check_jobs(scheduler);
     for (uint32_t i = 0; i < scheduler->run_capacity; i++)
         if (scheduler->runs[i].in_use) {

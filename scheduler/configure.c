@@ -98,7 +98,8 @@ static uint32_t institution_place(struct scheduler *scheduler, uint32_t provider
     *institution = (struct institution){.provider = provider, .name_hash = hash};
     limit_node_clear(&institution->node);
     for (uint32_t level = 0; level < QUEUE_LEVELS; level++) {
-        institution->queues[level] = (struct work_queue){NONE_INDEX, NONE_INDEX};
+        institution->lanes[level] = NONE_INDEX;
+        institution->spill[level] = (struct work_queue){NONE_INDEX, NONE_INDEX};
         institution->ring_next[level] = NONE_INDEX;
         institution->ring_prev[level] = NONE_INDEX;
     }
@@ -179,10 +180,12 @@ static void forget_old_settings(struct scheduler *scheduler)
         provider->settings.limits = no_limits;
         provider->node.blackout_count = 0;
         provider->node.allowed_count = 0;
+        provider->populated = 0;
     }
     for (uint32_t i = 0; i < scheduler->institution_count; i++) {
         scheduler->institutions[i].is_configured = false;
         scheduler->institutions[i].settings_index = NONE_INDEX;
+        scheduler->institutions[i].population = 0;
         scheduler->institutions[i].node.blackout_count = 0;
         scheduler->institutions[i].node.allowed_count = 0;
     }

@@ -9,8 +9,9 @@
  * Work:     what waits for its turn is a slot or, for later attempts and manual triggers, a job.
  *           One is in exactly one place: sleeping in its run, in a ready queue, parked by time,
  *           in its run's list of paused slots, or owned by a job.
- * Order:    queues are first in, first out; heaps are ordered by (time, index). Nothing depends
- *           on addresses or on hash order, so equal inputs give equal batches.
+ * Order:    queues are first in, first out; heaps are ordered by (time, index); hashes are only
+ *           looked up, never walked. Nothing depends on addresses or on hash order, so equal inputs
+ *           give equal batches.
  */
 #ifndef REFRESHD_SCHEDULER_CORE_H
 #define REFRESHD_SCHEDULER_CORE_H
@@ -127,6 +128,37 @@ struct work_queue {
     uint32_t tail;
 };
 
+/* Ready work of one schedule at one level of one institution (lane.h). */
+struct lane {
+    uint32_t institution; /* NONE_INDEX: free */
+    uint32_t schedule;    /* inner place; NONE_INDEX: manual */
+    uint32_t level;
+    struct work_queue queue;
+    uint32_t next, prev; /* ring of the lanes of this institution and level */
+    uint32_t chain;      /* the next one with the same hash; of a free one the next free */
+};
+
+/* Whose turn it is between levels: of every few turns one goes to those below the highest. */
+struct level_turn {
+    uint8_t high_turns; /* turns of the highest level while lower ones waited */
+    uint8_t low_level;  /* that had the last turn of the lower ones */
+};
+
+/* What an institution has earned of a concurrency limit of its provider, beyond its base share
+ * (share.h). */
+struct share {
+    uint32_t earned;
+    int64_t usual_us;            /* how long one holds its place, smoothed; 0: not known */
+    struct mono_time ended_last; /* when one ended, or the first one of a busy time began */
+};
+
+/* Institutions with ready work, in a ring for each level. */
+struct turn_rings {
+    uint32_t levels;             /* bit set of levels with a ring */
+    uint32_t turn[QUEUE_LEVELS]; /* institution whose turn it is; NONE_INDEX */
+};
+enum turn_kind { TURN_WITHIN_SHARE, TURN_BEYOND_SHARE, TURN_KINDS };
+
 struct provider {
     bool is_configured;
     uint32_t settings_index;
@@ -135,10 +167,12 @@ struct provider {
     struct limit_node node;
     struct work_queue calls; /* jobs that want to poll or look up */
     uint32_t calls_waiting;
-    uint32_t jobs;               /* live jobs of this provider in the pool */
-    uint32_t work_waiting;       /* initiations queued at its institutions */
-    uint32_t levels;             /* bit set of levels with a ring */
-    uint32_t ring[QUEUE_LEVELS]; /* institution whose turn it is; NONE_INDEX */
+    uint32_t jobs;         /* live jobs of this provider in the pool */
+    uint32_t work_waiting; /* initiations queued at its institutions */
+    struct turn_rings rings[TURN_KINDS];
+    struct level_turn level_turn;
+    uint32_t populated; /* institutions with consents to refresh */
+    uint32_t active;    /* institutions with work waiting or jobs running */
     bool last_was_call;
     bool pays_long; /* has a rate whose calls are recorded */
     bool was_busy;  /* a moment before the start, as far as what is recovered tells */
@@ -164,14 +198,22 @@ struct institution {
     bool is_configured;
     bool is_default; /* "-": pushback blocks the provider */
     bool is_blocked; /* left the rings; comes back by time or event */
+    bool is_active;
+    enum turn_kind turn_kind; /* in which rings it is or would be */
     uint32_t provider;
     uint32_t settings_index;
     uint64_t name_hash;
     struct limit_node node;
+    uint32_t population; /* consents to refresh */
+    struct share jobs_share;
+    struct share requests_share;
     uint32_t jobs;
     uint32_t waiting; /* queued here */
-    uint32_t levels;  /* bit set of queues that are not empty */
-    struct work_queue queues[QUEUE_LEVELS];
+    uint32_t levels;  /* bit set of levels with work */
+    struct level_turn level_turn;
+    uint32_t lanes[QUEUE_LEVELS];          /* lane whose turn it is; NONE_INDEX */
+    struct work_queue spill[QUEUE_LEVELS]; /* work that came when no lane was free */
+    uint32_t spill_turn;                   /* bit set of levels where it is the spill's turn */
     uint32_t ring_next[QUEUE_LEVELS];
     uint32_t ring_prev[QUEUE_LEVELS]; /* NONE_INDEX: not in the ring */
 };
@@ -283,6 +325,7 @@ struct job {
     struct utc_time last_sent;  /* hand-over of the last attempt */
     struct utc_time doubt_sent; /* of the attempt that is in doubt */
     struct utc_time not_before; /* dedupe window; UTC_NONE */
+    struct mono_time started;   /* since when it holds its place among the running jobs */
     struct mono_time give_up_at;
     struct mono_time last_poll_at;
     int64_t poll_delay_ms;
@@ -330,6 +373,11 @@ struct scheduler {
     uint32_t institution_count;
     uint32_t *institution_places;
     uint32_t institution_places_count;
+    struct lane *lanes;   /* a power of two of them */
+    uint32_t *lane_heads; /* as many: the first lane of each hash */
+    uint32_t lane_capacity;
+    uint32_t lanes_used;
+    uint32_t lane_free;           /* list through chain */
     struct heap institutions_utc; /* blocked ones, by the instant that opens them */
     struct heap institutions_mono;
 

@@ -3,9 +3,11 @@
 #include "scheduler/dispatch.h"
 
 #include "scheduler/job.h"
+#include "scheduler/lane.h"
 #include "scheduler/limit_node.h"
 #include "scheduler/provider_gate.h"
 #include "scheduler/run.h"
+#include "scheduler/share.h"
 #include "scheduler/work.h"
 
 struct obstacle dispatch_institution_obstacle(const struct scheduler *scheduler,
@@ -18,6 +20,8 @@ struct obstacle dispatch_institution_obstacle(const struct scheduler *scheduler,
         obstacle = limit_node_pushback_obstacle(node, scheduler->now.mono);
     if (obstacle.reason == REASON_NONE)
         obstacle = limit_node_request_obstacle(node, scheduler->now);
+    if (obstacle.reason == REASON_NONE)
+        obstacle = share_obstacle(scheduler, institution, is_repeat);
     return obstacle;
 }
 
@@ -62,27 +66,40 @@ static bool start_work(struct scheduler *scheduler, uint32_t institution, uint32
 /* One initiation, or one piece of work or institution found not to be ready. False: stop. */
 static bool try_initiation(struct scheduler *scheduler, struct provider *provider)
 {
+    uint32_t levels = work_levels(provider);
     uint32_t level = 0;
     uint32_t turn = work_turn(provider, &level);
     struct institution *institution;
     struct obstacle obstacle;
     uint32_t before = scheduler->batch->effect_count;
+    uint32_t own_levels;
+    uint32_t own_level;
+    uint32_t lane;
 
     if (turn == NONE_INDEX)
         return false;
+    if (work_place(scheduler, turn))
+        return true; /* others may go before it now */
     institution = &scheduler->institutions[turn];
     obstacle = dispatch_institution_obstacle(scheduler, institution, level == QUEUE_LEVEL_REPEAT);
     if (obstacle.reason != REASON_NONE) {
         work_block(scheduler, turn, &obstacle);
         return true;
     }
-    if (!start_work(scheduler, turn, level, institution->queues[level].head))
+    /* Its highest level takes turns with its lower ones, too: its own limit may be the narrow one.
+     */
+    own_levels = institution->levels;
+    own_level =
+        own_levels >> level == 1 ? work_level_turn(&institution->level_turn, own_levels) : level;
+    lane = lane_turn(scheduler, turn, own_level);
+    if (!start_work(scheduler, turn, own_level, lane_first(scheduler, turn, own_level)))
         return false;
     if (scheduler->batch->effect_count > before) {
         provider->last_was_call = false;
-        /* The ring may have lost this institution; then the turn has passed already. */
-        if (provider->ring[level] == turn)
-            work_pass_turn(scheduler, provider, level);
+        work_level_served(&provider->level_turn, levels, level);
+        work_level_served(&institution->level_turn, own_levels, own_level);
+        lane_pass_turn(scheduler, turn, own_level, lane);
+        work_pass_turn(scheduler, turn, level);
     }
     return true;
 }
@@ -110,9 +127,9 @@ static void dispatch_provider(struct scheduler *scheduler, struct provider *prov
 {
     bool may_initiate = true;
 
-    while (provider->calls.head != NONE_INDEX || provider->levels != 0) {
+    while (provider->calls.head != NONE_INDEX || work_levels(provider) != 0) {
         bool wants_call = provider->calls.head != NONE_INDEX;
-        bool wants_initiation = provider->levels != 0 && may_initiate;
+        bool wants_initiation = work_levels(provider) != 0 && may_initiate;
         struct obstacle obstacle;
 
         if (!wants_call && !wants_initiation)
@@ -126,7 +143,7 @@ static void dispatch_provider(struct scheduler *scheduler, struct provider *prov
             return;
         }
         if (wants_initiation) {
-            bool has_repeat = (provider->levels >> QUEUE_LEVEL_REPEAT & 1u) != 0;
+            bool has_repeat = (work_levels(provider) >> QUEUE_LEVEL_REPEAT & 1u) != 0;
 
             obstacle = provider_gate_job_obstacle(scheduler, provider, has_repeat);
             if (obstacle.reason != REASON_NONE) {

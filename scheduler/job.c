@@ -9,6 +9,7 @@
 #include "scheduler/provider_gate.h"
 #include "scheduler/retry_delay.h"
 #include "scheduler/run.h"
+#include "scheduler/share.h"
 #include "scheduler/work.h"
 
 /* Manual jobs of consents without a schedule. */
@@ -51,10 +52,8 @@ uint32_t job_create(struct scheduler *scheduler, uint32_t consent, uint32_t slot
         scheduler->needs_reserve = true;
     scheduler->institutions[job->institution].jobs++;
     job_provider(scheduler, job)->jobs++;
-    if (job_state_is_running(state)) {
-        scheduler->institutions[job->institution].node.jobs_running++;
-        job_provider(scheduler, job)->node.jobs_running++;
-    }
+    if (job_state_is_running(state))
+        share_job_begins(scheduler, index);
     REQUIRE(scheduler->consents[consent].job == NONE_INDEX);
     scheduler->consents[consent].job = index;
     if (slot != NONE_INDEX)
@@ -71,11 +70,9 @@ void job_set_state(struct scheduler *scheduler, uint32_t index, enum job_state s
     REQUIRE(job_state_may_move(job->state, state));
     job->state = state;
     if (is_running && !was_running) {
-        scheduler->institutions[job->institution].node.jobs_running++;
-        job_provider(scheduler, job)->node.jobs_running++;
+        share_job_begins(scheduler, index);
     } else if (was_running && !is_running) {
-        scheduler->institutions[job->institution].node.jobs_running--;
-        job_provider(scheduler, job)->node.jobs_running--;
+        share_job_ends(scheduler, index);
         work_unblock(scheduler, job->institution);
     }
 }
@@ -139,6 +136,8 @@ static void request_begin(struct scheduler *scheduler, uint32_t index, enum requ
     job->is_outstanding = true;
     job->is_sent = false;
     limit_node_grant(&provider->node);
+    if (request == REQUEST_INITIATE)
+        share_request_begins(scheduler, job->institution);
     if (request == REQUEST_INITIATE)
         limit_node_grant(&scheduler->institutions[job->institution].node);
     scheduler->requests_outstanding++;

@@ -6,6 +6,7 @@
 #include "scheduler/consent.h"
 #include "scheduler/job.h"
 #include "scheduler/run.h"
+#include "scheduler/share.h"
 #include "scheduler/work.h"
 
 void population_unqueue_slot(struct scheduler *scheduler, uint32_t index)
@@ -40,6 +41,7 @@ static void count_in(struct scheduler *scheduler, const struct consent *consent,
 {
     if (consent->schedule_set == UINT16_MAX || consent->mode == MODE_OFF)
         return;
+    share_note_population(scheduler, consent->institution, is_in ? 1 : -1);
     for (uint32_t i = 0; i < scheduler->sets[consent->schedule_set].count; i++) {
         uint32_t schedule = scheduler->sets[consent->schedule_set].schedules[i];
 

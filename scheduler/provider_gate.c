@@ -13,8 +13,9 @@ void provider_gate_init(struct provider *provider)
     *provider = (struct provider){0};
     limit_node_clear(&provider->node);
     provider->calls = (struct work_queue){NONE_INDEX, NONE_INDEX};
-    for (uint32_t level = 0; level < QUEUE_LEVELS; level++)
-        provider->ring[level] = NONE_INDEX;
+    for (int kind = 0; kind < TURN_KINDS; kind++)
+        for (uint32_t level = 0; level < QUEUE_LEVELS; level++)
+            provider->rings[kind].turn[level] = NONE_INDEX;
     provider->auth_retry_at.us = INT64_MIN;
     provider->calls_record = NONE_INDEX;
 }

@@ -5,9 +5,13 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "scheduler/lane.h"
 
 #define JOBS_FIRST 256
 #define JOBS_KEPT 4096
+#define LANES_FIRST 256
+#define LANES_MAX (1u << 20)
+#define LANES_PER_INSTITUTION 4
 #define RUNS_FIRST 16
 #define RUNS_MAX UINT16_MAX
 
@@ -136,6 +140,32 @@ enum result room_jobs(struct scheduler *scheduler, uint32_t wanted, struct fault
         scheduler->job_free = i - 1;
     }
     scheduler->job_capacity = count;
+    return RESULT_OK;
+}
+
+/* Most institutions have work of few schedules at once; where more is needed, the pool grows. */
+enum result room_lanes(struct scheduler *scheduler, struct fault *fault)
+{
+    uint32_t schedules = scheduler->schedule_count < LANES_PER_INSTITUTION
+                             ? scheduler->schedule_count + 1
+                             : LANES_PER_INSTITUTION;
+    size_t wanted = (size_t)scheduler->institution_count * schedules;
+    size_t count = LANES_FIRST;
+
+    if (wanted < 2 * (size_t)scheduler->lanes_used)
+        wanted = 2 * (size_t)scheduler->lanes_used;
+    while (count < wanted)
+        count *= 2;
+    if (count <= scheduler->lane_capacity)
+        return RESULT_OK;
+    if (count > LANES_MAX)
+        return RESULT_OK; /* the spill serves the rest */
+    if (!grow((void **)&scheduler->lanes, scheduler->lane_capacity, count,
+              sizeof *scheduler->lanes) ||
+        !grow((void **)&scheduler->lane_heads, scheduler->lane_capacity, count,
+              sizeof *scheduler->lane_heads))
+        return room_out(fault, "lanes");
+    lane_pool_grown(scheduler, (uint32_t)count);
     return RESULT_OK;
 }
 
@@ -275,6 +305,8 @@ void room_release(struct scheduler *scheduler)
     memory_release(scheduler->provider_places);
     memory_release(scheduler->institutions);
     memory_release(scheduler->institution_places);
+    memory_release(scheduler->lanes);
+    memory_release(scheduler->lane_heads);
     release_heap(&scheduler->institutions_utc);
     release_heap(&scheduler->institutions_mono);
     memory_release(scheduler->schedules);

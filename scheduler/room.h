@@ -18,6 +18,8 @@ MUST_CHECK enum result room_quota_gaps(struct scheduler *scheduler, uint32_t gap
                                        struct fault *fault);
 /* At least `wanted` places for jobs, and a quarter more than are live. */
 MUST_CHECK enum result room_jobs(struct scheduler *scheduler, uint32_t wanted, struct fault *fault);
+/* Lanes for what is at work, and for what the nodes and schedules there are may need at once. */
+MUST_CHECK enum result room_lanes(struct scheduler *scheduler, struct fault *fault);
 MUST_CHECK enum result room_runs(struct scheduler *scheduler, uint32_t wanted, struct fault *fault);
 /* Slots as asked for by slots_wanted; gives all back when no run is open. */
 MUST_CHECK enum result room_slots(struct scheduler *scheduler, struct fault *fault);

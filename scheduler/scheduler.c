@@ -30,6 +30,7 @@ struct scheduler *scheduler_create(uint64_t seed)
     scheduler->paused_until = UTC_NONE;
     scheduler->next_run = 1;
     scheduler->next_job = 1;
+    scheduler->lane_free = NONE_INDEX;
     scheduler->job_free = NONE_INDEX;
     scheduler->job_freed = NONE_INDEX;
     return scheduler;
@@ -45,7 +46,7 @@ enum result scheduler_reserve(struct scheduler *scheduler, uint32_t consent_max,
                               struct fault *fault)
 {
     if (room_consents(scheduler, consent_max, fault) != RESULT_OK ||
-        room_jobs(scheduler, 0, fault) != RESULT_OK ||
+        room_jobs(scheduler, 0, fault) != RESULT_OK || room_lanes(scheduler, fault) != RESULT_OK ||
         room_runs(scheduler, 0, fault) != RESULT_OK || room_slots(scheduler, fault) != RESULT_OK)
         return RESULT_FAULT;
     scheduler->needs_reserve = false;

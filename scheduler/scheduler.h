@@ -176,6 +176,7 @@ enum gate {
     GATE_PROVIDER_CONCURRENCY,
     GATE_INSTITUTION_RATE,
     GATE_INSTITUTION_CONCURRENCY,
+    GATE_FAIRNESS, /* its institution's share of the provider's running jobs and requests */
     GATE_COUNT
 };
 const char *gate_text(enum gate gate);

@@ -4,6 +4,7 @@
 #include "scheduler/limit_node.h"
 #include "scheduler/provider_gate.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/share.h"
 
 static const char *const gate_words[GATE_COUNT] = {
     [GATE_STATUS] = "status",
@@ -20,6 +21,7 @@ static const char *const gate_words[GATE_COUNT] = {
     [GATE_PROVIDER_CONCURRENCY] = "provider_concurrency",
     [GATE_INSTITUTION_RATE] = "institution_rate",
     [GATE_INSTITUTION_CONCURRENCY] = "institution_concurrency",
+    [GATE_FAIRNESS] = "fairness",
 };
 
 const char *gate_text(enum gate gate)
@@ -135,6 +137,7 @@ struct utc_time scheduler_why(const struct scheduler *scheduler, struct time_now
     struct scheduler view = *scheduler;
     const struct institution *institution;
     struct utc_time earliest = now.utc;
+    struct obstacle obstacle;
 
     view.now = now;
     for (int gate = 0; gate < GATE_COUNT; gate++)
@@ -152,6 +155,8 @@ struct utc_time scheduler_why(const struct scheduler *scheduler, struct time_now
              GATE_PROVIDER_CONCURRENCY);
     why_node(&view, &institution->node, verdicts, GATE_INSTITUTION_RATE,
              GATE_INSTITUTION_CONCURRENCY);
+    obstacle = share_obstacle(&view, institution, false);
+    close_by(&view, &verdicts[GATE_FAIRNESS], &obstacle);
     for (int gate = 0; gate < GATE_COUNT; gate++)
         earliest = utc_later(earliest, verdicts[gate].earliest);
     return earliest;

@@ -2,6 +2,12 @@
  * work.c - see work.h. */
 #include "scheduler/work.h"
 
+#include "scheduler/lane.h"
+#include "scheduler/share.h"
+
+/* Turns of the highest level, after which one goes to those below. */
+#define LEVEL_TURNS_MAX 8
+
 static uint32_t *work_next(struct scheduler *scheduler, uint32_t work)
 {
     return work_is_job(work) ? &scheduler->jobs[work & ~WORK_JOB_BIT].next
@@ -45,16 +51,16 @@ void work_queue_unlink(struct scheduler *scheduler, struct work_queue *queue, ui
 static void ring_join(struct scheduler *scheduler, uint32_t institution, uint32_t level)
 {
     struct institution *node = &scheduler->institutions[institution];
-    struct provider *provider = &scheduler->providers[node->provider];
-    uint32_t turn = provider->ring[level];
+    struct turn_rings *rings = &scheduler->providers[node->provider].rings[node->turn_kind];
+    uint32_t turn = rings->turn[level];
 
     if (node->ring_prev[level] != NONE_INDEX)
         return;
     if (turn == NONE_INDEX) {
         node->ring_next[level] = institution;
         node->ring_prev[level] = institution;
-        provider->ring[level] = institution;
-        provider->levels |= 1u << level;
+        rings->turn[level] = institution;
+        rings->levels |= 1u << level;
         return;
     }
     /* Behind the one whose turn comes last. */
@@ -67,21 +73,42 @@ static void ring_join(struct scheduler *scheduler, uint32_t institution, uint32_
 static void ring_leave(struct scheduler *scheduler, uint32_t institution, uint32_t level)
 {
     struct institution *node = &scheduler->institutions[institution];
-    struct provider *provider = &scheduler->providers[node->provider];
+    struct turn_rings *rings = &scheduler->providers[node->provider].rings[node->turn_kind];
 
     if (node->ring_prev[level] == NONE_INDEX)
         return;
     if (node->ring_next[level] == institution) {
-        provider->ring[level] = NONE_INDEX;
-        provider->levels &= ~(1u << level);
+        rings->turn[level] = NONE_INDEX;
+        rings->levels &= ~(1u << level);
     } else {
         scheduler->institutions[node->ring_prev[level]].ring_next[level] = node->ring_next[level];
         scheduler->institutions[node->ring_next[level]].ring_prev[level] = node->ring_prev[level];
-        if (provider->ring[level] == institution)
-            provider->ring[level] = node->ring_next[level];
+        if (rings->turn[level] == institution)
+            rings->turn[level] = node->ring_next[level];
     }
     node->ring_next[level] = NONE_INDEX;
     node->ring_prev[level] = NONE_INDEX;
+}
+
+static uint32_t highest(uint32_t levels)
+{
+    return 31u - (uint32_t)__builtin_clz(levels);
+}
+
+static void rings_join(struct scheduler *scheduler, uint32_t institution)
+{
+    uint32_t levels = scheduler->institutions[institution].levels;
+
+    for (; levels != 0; levels &= levels - 1)
+        ring_join(scheduler, institution, (uint32_t)__builtin_ctz(levels));
+}
+
+static void rings_leave(struct scheduler *scheduler, uint32_t institution)
+{
+    uint32_t levels = scheduler->institutions[institution].levels;
+
+    for (; levels != 0; levels &= levels - 1)
+        ring_leave(scheduler, institution, (uint32_t)__builtin_ctz(levels));
 }
 
 void work_push(struct scheduler *scheduler, uint32_t institution, uint32_t level, uint32_t work)
@@ -89,10 +116,11 @@ void work_push(struct scheduler *scheduler, uint32_t institution, uint32_t level
     struct institution *node = &scheduler->institutions[institution];
 
     REQUIRE(level < QUEUE_LEVELS);
-    work_queue_push(scheduler, &node->queues[level], work);
+    lane_push(scheduler, institution, level, work);
     node->levels |= 1u << level;
     node->waiting++;
     scheduler->providers[node->provider].work_waiting++;
+    share_note_active(scheduler, institution);
     /* Other work may be blocked by running jobs, a repeat is not. */
     if (level == QUEUE_LEVEL_REPEAT)
         work_unblock(scheduler, institution);
@@ -104,29 +132,82 @@ void work_unlink(struct scheduler *scheduler, uint32_t institution, uint32_t lev
 {
     struct institution *node = &scheduler->institutions[institution];
 
-    work_queue_unlink(scheduler, &node->queues[level], work);
+    lane_unlink(scheduler, institution, level, work);
     node->waiting--;
     scheduler->providers[node->provider].work_waiting--;
-    if (node->queues[level].head == NONE_INDEX) {
-        node->levels &= ~(1u << level);
+    if (lane_first(scheduler, institution, level) == NONE_INDEX) {
         ring_leave(scheduler, institution, level);
+        node->levels &= ~(1u << level);
     }
+    share_note_active(scheduler, institution);
+}
+
+uint32_t work_level_turn(const struct level_turn *turn, uint32_t levels)
+{
+    uint32_t level = highest(levels);
+    uint32_t lower = levels & ~(1u << level);
+    uint32_t next = lower & ((1u << turn->low_level) - 1);
+
+    if (level == QUEUE_LEVEL_REPEAT || lower == 0 || turn->high_turns < LEVEL_TURNS_MAX)
+        return level;
+    return highest(next != 0 ? next : lower);
+}
+
+void work_level_served(struct level_turn *turn, uint32_t levels, uint32_t level)
+{
+    uint32_t lower;
+
+    levels &= ~(1u << QUEUE_LEVEL_REPEAT);
+    if (level == QUEUE_LEVEL_REPEAT || levels == 0)
+        return;
+    lower = levels & ~(1u << highest(levels));
+    if (level != highest(levels)) {
+        turn->high_turns = 0;
+        turn->low_level = (uint8_t)level;
+    } else if (lower != 0 && turn->high_turns < LEVEL_TURNS_MAX) {
+        turn->high_turns++;
+    }
+}
+
+uint32_t work_levels(const struct provider *provider)
+{
+    return provider->rings[TURN_WITHIN_SHARE].levels | provider->rings[TURN_BEYOND_SHARE].levels;
 }
 
 uint32_t work_turn(const struct provider *provider, uint32_t *level)
 {
-    if (provider->levels == 0)
+    uint32_t levels = work_levels(provider);
+    uint32_t turn;
+
+    if (levels == 0)
         return NONE_INDEX;
-    *level = 31u - (uint32_t)__builtin_clz(provider->levels);
-    return provider->ring[*level];
+    *level = work_level_turn(&provider->level_turn, levels);
+    turn = provider->rings[TURN_WITHIN_SHARE].turn[*level];
+    return turn != NONE_INDEX ? turn : provider->rings[TURN_BEYOND_SHARE].turn[*level];
 }
 
-void work_pass_turn(struct scheduler *scheduler, struct provider *provider, uint32_t level)
+void work_pass_turn(struct scheduler *scheduler, uint32_t institution, uint32_t level)
 {
-    uint32_t turn = provider->ring[level];
+    const struct institution *node = &scheduler->institutions[institution];
+    struct turn_rings *rings = &scheduler->providers[node->provider].rings[node->turn_kind];
 
-    if (turn != NONE_INDEX)
-        provider->ring[level] = scheduler->institutions[turn].ring_next[level];
+    /* The ring may have lost this institution; then the turn has passed already. */
+    if (rings->turn[level] == institution)
+        rings->turn[level] = node->ring_next[level];
+}
+
+bool work_place(struct scheduler *scheduler, uint32_t institution)
+{
+    struct institution *node = &scheduler->institutions[institution];
+    enum turn_kind kind = share_is_beyond(scheduler, node) ? TURN_BEYOND_SHARE : TURN_WITHIN_SHARE;
+
+    if (kind == node->turn_kind)
+        return false;
+    rings_leave(scheduler, institution);
+    node->turn_kind = kind;
+    if (!node->is_blocked)
+        rings_join(scheduler, institution);
+    return true;
 }
 
 void work_block(struct scheduler *scheduler, uint32_t institution, const struct obstacle *obstacle)
@@ -134,8 +215,7 @@ void work_block(struct scheduler *scheduler, uint32_t institution, const struct 
     struct institution *node = &scheduler->institutions[institution];
 
     node->node.last_blocked = obstacle->reason;
-    for (uint32_t level = 0; level < QUEUE_LEVELS; level++)
-        ring_leave(scheduler, institution, level);
+    rings_leave(scheduler, institution);
     node->is_blocked = true;
     if (obstacle->utc.ms != UTC_NEVER.ms && obstacle->utc.ms != UTC_NONE.ms)
         heap_set(&scheduler->institutions_utc, institution, obstacle->utc.ms);
@@ -152,9 +232,7 @@ void work_unblock(struct scheduler *scheduler, uint32_t institution)
     node->is_blocked = false;
     heap_remove(&scheduler->institutions_utc, institution);
     heap_remove(&scheduler->institutions_mono, institution);
-    for (uint32_t level = 0; level < QUEUE_LEVELS; level++)
-        if ((node->levels & 1u << level) != 0)
-            ring_join(scheduler, institution, level);
+    rings_join(scheduler, institution);
 }
 
 /* The heap of parked slots keeps each slot's place in the slot itself (`next`): at a million
