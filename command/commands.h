@@ -27,6 +27,7 @@ int command_release(int argc, char **argv);
 int command_drain(int argc, char **argv);
 int command_reload(int argc, char **argv);
 int command_db(int argc, char **argv);
+int command_diff(int argc, char **argv);
 int command_sandbox(int argc, char **argv);
 int command_version(int argc, char **argv);
 

@@ -20,6 +20,7 @@ static const struct command commands[] = {
     {"once", command_once, "do one run now, to its end, and print its manifest"},
     {"check", command_check, "validate the configuration"},
     {"config", command_config, "print the effective configuration"},
+    {"diff", command_diff, "what a new configuration would change"},
     {"next", command_next, "when schedules fire"},
     {"status", command_status, "runs in progress, limits, backlog"},
     {"why", command_why, "what blocks a consent now, and until when"},

@@ -72,6 +72,11 @@ void config_tree_settle(struct arena *arena, const struct config_option *option,
 /* The zone `name`, read once; UTC after an error that is reported at `place`. */
 const struct zone *config_zone(struct load *load, const char *name, struct place place);
 
+/* --- config_print.c --- */
+
+/* A scalar, a list of scalars or a mapping of scalars on one line, as in `refreshd config`. */
+void config_print_value(const struct yaml_node *node, struct text *out);
+
 /* --- config_get.c ------------------------------------------------------------------------------
  */
 

@@ -6,6 +6,7 @@
 
 #include "config/config.h"
 #include "config/config_consents.h"
+#include "config/config_load.h"
 #include "config/consent_table.h"
 #include "config/option_value.h"
 #include "config/yaml_tree.h"
@@ -186,6 +187,16 @@ static void put_mapping(struct print *print, const struct yaml_node *node, unsig
         text_append(print->out, ":", 1);
         put_value(print, node->values[i], indent);
     }
+}
+
+void config_print_value(const struct yaml_node *node, struct text *out)
+{
+    struct print print = {.out = out};
+
+    if (node->kind == YAML_SCALAR)
+        put_scalar(&print, node->text, node->length);
+    else
+        put_flow(&print, node);
 }
 
 /* --- Inline consents ------------------------------------------------------------------------- */

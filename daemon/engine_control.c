@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/control_config.h"
 #include "daemon/control_scope.h"
 #include "daemon/control_socket.h"
 #include "daemon/engine_internal.h"
@@ -318,6 +319,11 @@ static enum result change_reload(struct ask *ask, struct fault *fault)
     return result;
 }
 
+static enum result answer_config(struct ask *ask, struct fault *fault)
+{
+    return control_config_send(ask->engine, ask->exchange, fault);
+}
+
 static enum result pause(struct ask *ask, struct fault *fault)
 {
     return change_pause(ask, true, fault);
@@ -332,9 +338,11 @@ static const struct {
     const char *name;
     enum result (*answer)(struct ask *ask, struct fault *fault);
 } requests[] = {
-    {"status", answer_status}, {"why", answer_why},         {"pause", pause},
-    {"resume", resume},        {"release", change_release}, {"trigger", change_trigger},
-    {"drain", change_drain},   {"reload", change_reload},
+    {"config", answer_config},   {"status", answer_status},
+    {"why", answer_why},         {"pause", pause},
+    {"resume", resume},          {"release", change_release},
+    {"trigger", change_trigger}, {"drain", change_drain},
+    {"reload", change_reload},
 };
 
 static void describe_peer(uid_t uid, char *who, size_t size)

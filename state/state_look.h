@@ -30,6 +30,12 @@ MUST_CHECK enum result state_look_consents(struct state_store *store, const stru
 MUST_CHECK enum result state_look_number(const struct consent_table *table, uint32_t **numbers,
                                          struct fault *fault);
 
+/* A SELECT on the state database that gives the population as a consent source would give it: what
+ * the last sync left, without secrets (they are not in here). `*is_whole` false: a first load is
+ * not written to its end yet. */
+MUST_CHECK enum result state_look_population(struct state_store *store, const char **query,
+                                             bool *is_whole, struct fault *fault);
+
 /* As state_store_recover. `is_live`: somebody holds the lock, so an attempt without an answer is
  * under way and not in doubt. */
 MUST_CHECK enum result state_look_recover(struct state_store *store, const struct config *config,
