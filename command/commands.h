@@ -14,6 +14,7 @@ int command_once(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_config(int argc, char **argv);
 int command_next(int argc, char **argv);
+int command_plan(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_why(int argc, char **argv);
 int command_consents(int argc, char **argv);

@@ -22,6 +22,7 @@ static const struct command commands[] = {
     {"config", command_config, "print the effective configuration"},
     {"diff", command_diff, "what a new configuration would change"},
     {"next", command_next, "when schedules fire"},
+    {"plan", command_plan, "the coming night before it happens: what fits, and what binds it"},
     {"status", command_status, "runs in progress, limits, backlog"},
     {"why", command_why, "what blocks a consent now, and until when"},
     {"consents", command_consents, "list consents"},
