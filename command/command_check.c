@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "command/command_line.h"
 #include "command/commands.h"
+#include "daemon/clock.h"
 
 #define DIAGNOSTICS_MAX 10000
 
@@ -109,11 +110,13 @@ static int check(const struct request *request)
     struct diagnostics diagnostics;
     struct consent_table *consents = NULL;
     char *file = root_file(request->line.config_path);
+    struct config_options options = request->options;
     struct config *config;
 
     REQUIRE(file != NULL);
     diagnostics_init(&diagnostics, DIAGNOSTICS_MAX);
-    config = config_load(file, &request->options, &consents, &diagnostics);
+    options.now = clock_now().utc;
+    config = config_load(file, &options, &consents, &diagnostics);
     if (request->line.format == OUTPUT_JSON)
         print_json(&diagnostics);
     else

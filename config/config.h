@@ -120,6 +120,7 @@ struct config_options {
     const char *as_name;        /* check --as NAME=FILE: NAME relative to the root's folder... */
     const char *as_path;        /* ...is read from this file, whether NAME exists or not */
     bool check_only;            /* no secrets, no SQL; CSV read if there */
+    struct utc_time now;        /* to warn of what is over; 0: not looked at */
     const char *zone_directory; /* NULL: /usr/share/zoneinfo */
 };
 

@@ -110,6 +110,19 @@ void config_default(struct load *load, struct yaml_node *mapping, const char *pa
 void config_limits_make(struct load *load, const struct yaml_node *node,
                         const struct limit_settings *base, struct limit_settings *out);
 
+/* --- config_hours.c ----------------------------------------------------------------------------
+ */
+
+/* `blackout` and `windows` of the mapping `node` (may be NULL) over those of `base` (may be NULL).
+ */
+void config_hours_make(struct load *load, const struct yaml_node *node,
+                       const struct hours_settings *base, struct hours_settings *out);
+/* Warn of what is over in the calendars, used or not. */
+void config_calendars_check(struct load *load);
+/* Warn of a schedule whose hours leave no time for any of its runs. */
+void config_hours_check_schedule(struct load *load, const struct schedule_settings *settings,
+                                 struct place place);
+
 /* --- config_providers.c, config_schedules.c -------------------------------------------------- */
 
 void config_providers_make(struct load *load);

@@ -117,14 +117,15 @@ static void put_mapping(struct print *print, const struct yaml_node *node, unsig
 
 static bool is_flow_mapping(const struct yaml_node *node)
 {
-    return node->count == 0 ||
-           (node->count == 1 && node->values[0]->kind == YAML_SCALAR &&
-            option_word_allowed("env|file|credential", node->keys[0]->text, node->keys[0]->length));
+    return node->count == 0 || (node->count == 1 && node->values[0]->kind == YAML_SCALAR &&
+                                option_word_allowed("env|file|credential|calendar",
+                                                    node->keys[0]->text, node->keys[0]->length));
 }
 
 static bool has_mappings(const struct yaml_node *list)
 {
-    return list->count > 0 && list->values[0]->kind == YAML_MAPPING;
+    return list->count > 0 && list->values[0]->kind == YAML_MAPPING &&
+           !is_flow_mapping(list->values[0]);
 }
 
 static void put_flow(struct print *print, const struct yaml_node *node)
@@ -137,7 +138,10 @@ static void put_flow(struct print *print, const struct yaml_node *node)
             text_append(print->out, ", ", 2);
         if (is_mapping)
             put_key(print, node->keys[i]->text);
-        put_scalar(print, node->values[i]->text, node->values[i]->length);
+        if (node->values[i]->kind == YAML_SCALAR)
+            put_scalar(print, node->values[i]->text, node->values[i]->length);
+        else
+            put_flow(print, node->values[i]);
     }
     text_append(print->out, is_mapping ? "}" : "]", 1);
 }

@@ -92,6 +92,8 @@ static void make_schedule(struct load *load, uint32_t index, const struct yaml_n
         config_get_number(misfire, "schedules.*.misfire.max_age", 12 * MS_PER_HOUR);
     make_retry(load, &settings->retry, node);
     settings->priority = (uint8_t)config_get_number(node, "schedules.*.priority", 5);
+    config_hours_make(load, node, NULL, &settings->hours);
+    config_hours_check_schedule(load, settings, key->place);
     settings->allow_empty = config_get_number(node, "schedules.*.allow_empty", 0) != 0;
 }
 

@@ -132,6 +132,7 @@ void config_settings_make(struct load *load)
     make_summary(load);
     make_http(load);
     make_sources(load);
+    config_calendars_check(load);
     config_providers_make(load);
     config_schedules_make(load);
 }

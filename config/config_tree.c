@@ -188,7 +188,7 @@ static void settle_list(struct arena *arena, const struct config_option *option,
         node->kind = YAML_SEQUENCE;
         node->count = 0;
     }
-    if (node->kind == YAML_SCALAR && option->one_or_list) {
+    if (node->kind != YAML_SEQUENCE && option->one_or_list) {
         struct yaml_node *only = need(arena_alloc(arena, sizeof *only));
 
         *only = *node;

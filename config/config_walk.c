@@ -173,7 +173,7 @@ static void walk_list(struct walk *walk, const struct config_option *option,
 {
     const struct config_option *item = option_child(option, "[]");
 
-    if (node->kind == YAML_SCALAR) {
+    if (node->kind != YAML_SEQUENCE) {
         walk_node(walk, item, node, node->place, false);
         return;
     }
@@ -227,6 +227,14 @@ static void walk_scalar(struct walk *walk, const struct config_option *option,
     text_deinit(&problem);
 }
 
+/* A single item in the place of its list: a value, or keys where items may have some. */
+static bool may_stand_alone(const struct config_option *list, const struct yaml_node *node)
+{
+    return list->one_or_list && (node->kind == YAML_SCALAR ||
+                                 (node->kind == YAML_MAPPING &&
+                                  option_next_child(option_child(list, "[]"), NULL) != NULL));
+}
+
 static void walk_node(struct walk *walk, const struct config_option *option,
                       const struct yaml_node *node, struct place place, bool is_partial)
 {
@@ -246,7 +254,7 @@ static void walk_node(struct walk *walk, const struct config_option *option,
     else if (node->kind == YAML_MAPPING && has_keys)
         walk_mapping(walk, option, node, place, is_partial);
     else if (option->type == OPTION_LIST &&
-             (node->kind == YAML_SEQUENCE || (node->kind == YAML_SCALAR && option->one_or_list)))
+             (node->kind == YAML_SEQUENCE || may_stand_alone(option, node)))
         walk_list(walk, option, node);
     else if (node->kind == YAML_SCALAR && !is_container)
         walk_scalar(walk, option, node);

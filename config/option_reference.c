@@ -24,7 +24,7 @@ static const char *const type_words[OPTION_TYPE_COUNT] = {
     [OPTION_DATE] = "date",
     [OPTION_CRON] = "cron expression",
     [OPTION_ZONE] = "time zone",
-    [OPTION_WINDOW] = "time of day",
+    [OPTION_TIME_RANGE] = "time range",
     [OPTION_TIME_OR_DURATION] = "time of day or duration",
     [OPTION_PERCENT] = "percentage",
     [OPTION_NAME] = "name",
@@ -48,7 +48,9 @@ static const char preface[] =
     "| address | `host:port`, `[v6]:port` or `unix:/path` |\n"
     "| path | relative ones start at the folder of the file that names them |\n"
     "| date | `2027-03-01` (00:00 UTC) or an instant with its offset |\n"
-    "| time of day | `02:00-03:00 Europe/Bucharest`, with days in front if not all |\n"
+    "| time range | times of days: `02:00-03:00`, `Mon-Fri 22:00-06:00`, `Sat,Sun`; of the week: "
+    "`Sat 22:00 - Mon 06:00`; of the year: `12-25`, `12-24 18:00 - 12-26`; once: `2026-12-24`, "
+    "`2026-12-31 18:00 - 2027-01-01 06:00`; a zone behind it (`Europe/London`), else UTC |\n"
     "| name | small letters, digits, `_` and `-` |\n"
     "\n"
     "\"Restart\" marks what a reload does not change.\n";

@@ -13,6 +13,35 @@
 
 #define FROM_DEFINITION "from the API definition"
 
+/* When something is initiated; the same rows at all nodes and at schedules. */
+#define HOURS_ROWS(prefix) \
+    {.path = prefix ".blackout", \
+     .type = OPTION_LIST, \
+     .max = 100, \
+     .one_or_list = true, \
+     .default_note = "none", \
+     .help = "Times at which nothing is initiated, not even in a window."}, \
+        {.path = prefix ".blackout[]", \
+         .type = OPTION_TIME_RANGE, \
+         .help = "Such as `02:00-03:00 Europe/Bucharest`, or all of a calendar."}, \
+        {.path = prefix ".blackout[].calendar", \
+         .type = OPTION_NAME, \
+         .is_required = true, \
+         .help = "One of `calendars`."}, \
+        {.path = prefix ".windows", \
+         .type = OPTION_LIST, \
+         .max = 100, \
+         .one_or_list = true, \
+         .default_note = "always", \
+         .help = "Times at which alone something is initiated."}, \
+        {.path = prefix ".windows[]", \
+         .type = OPTION_TIME_RANGE, \
+         .help = "Such as `Mon-Fri 22:00-06:00 Europe/London`, or all of a calendar."}, \
+    { \
+        .path = prefix ".windows[].calendar", .type = OPTION_NAME, .is_required = true, \
+        .help = "One of `calendars`." \
+    }
+
 /* The same rows at a provider, at the template of its institutions, and at a named one. */
 #define LIMIT_ROWS(prefix) \
     {.path = prefix ".rate", \
@@ -38,25 +67,7 @@
          .max = 10000000, \
          .default_note = "no limit", \
          .help = "Most refresh jobs that run at the provider at the same time."}, \
-        {.path = prefix ".blackout", \
-         .type = OPTION_LIST, \
-         .max = 32, \
-         .one_or_list = true, \
-         .default_note = "none", \
-         .help = "Times of day at which nothing is initiated, not even in a window."}, \
-        {.path = prefix ".blackout[]", \
-         .type = OPTION_WINDOW, \
-         .help = "`[DAYS] HH:MM-HH:MM [ZONE]`, such as `02:00-03:00 Europe/Bucharest`."}, \
-        {.path = prefix ".windows", \
-         .type = OPTION_LIST, \
-         .max = 32, \
-         .one_or_list = true, \
-         .default_note = "all day", \
-         .help = "Times of day at which alone something is initiated."}, \
-    { \
-        .path = prefix ".windows[]", .type = OPTION_WINDOW, \
-        .help = "As `blackout`: `Mon-Fri 22:00-06:00 Europe/London`." \
-    }
+        HOURS_ROWS(prefix)
 
 #define WAIT_ROWS(prefix, what, first_text, first_help, last_text, last_help) \
     {.path = prefix, .type = OPTION_MAPPING, .help = "After " what "."}, \
@@ -357,6 +368,7 @@ const struct config_option option_table[] = {
      .type = OPTION_BOOLEAN,
      .default_text = "false",
      .help = "A run without any consent is as good as one with."},
+    HOURS_ROWS("schedules.*"),
     {.path = "schedules.*.cron",
      .type = OPTION_CRON,
      .is_required = true,
@@ -437,6 +449,16 @@ const struct config_option option_table[] = {
      .type = OPTION_ZONE,
      .default_text = "UTC",
      .help = "The IANA name of the zone of `cron` and `deadline`."},
+
+    {.path = "calendars",
+     .type = OPTION_MAPPING,
+     .help = "Time ranges that several places share, such as bank holidays, by name."},
+    {.path = "calendars.*",
+     .type = OPTION_LIST,
+     .max = 1000,
+     .one_or_list = true,
+     .help = "One calendar: `{calendar: NAME}` in a `blackout` or `windows` stands for it."},
+    {.path = "calendars.*[]", .type = OPTION_TIME_RANGE, .help = "Such as `12-25 Europe/London`."},
 
     {.path = "consents", .type = OPTION_LIST, .help = "What is refreshed."},
     {.path = "consents[]",

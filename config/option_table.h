@@ -33,7 +33,7 @@ enum option_type {
     OPTION_DATE,
     OPTION_CRON,
     OPTION_ZONE,
-    OPTION_WINDOW, /* as scheduler/daily_window.h */
+    OPTION_TIME_RANGE, /* as scheduler/time_range.h */
     OPTION_TIME_OR_DURATION,
     OPTION_PERCENT,
     OPTION_NAME,        /* [a-z0-9_-]+ */

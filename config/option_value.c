@@ -362,16 +362,16 @@ static bool parse_cron(const struct scan *scan)
     return parse_text(scan, 512);
 }
 
-static bool parse_window(const struct scan *scan)
+static bool parse_time_range(const struct scan *scan)
 {
-    struct daily_window window;
-    struct daily_window_zone zone;
+    struct time_range range;
+    struct time_range_zone zone;
     struct fault fault = {0};
     size_t offset = 0;
 
-    if (daily_window_parse(scan->text, scan->length, &window, &zone, &offset, &fault) !=
-        RESULT_OK) {
-        put(scan->problem, "%s", fault.text);
+    if (time_range_parse(scan->text, scan->length, &range, &zone, &offset, &fault) != RESULT_OK) {
+        put(scan->problem, "\"%.*s\": %s", (int)(scan->length < 80 ? scan->length : 80), scan->text,
+            fault.text);
         return false;
     }
     return parse_text(scan, 256);
@@ -401,7 +401,7 @@ bool option_value_parse(const struct config_option *option, const char *text, si
     case OPTION_ADDRESS: return option_address_parse(text, length, canonical, problem);
     case OPTION_DATE: return parse_date(&scan, value);
     case OPTION_CRON: return parse_cron(&scan);
-    case OPTION_WINDOW: return parse_window(&scan);
+    case OPTION_TIME_RANGE: return parse_time_range(&scan);
     case OPTION_TIME_OR_DURATION: return parse_deadline(&scan, value);
     case OPTION_PERCENT: return parse_percent(&scan, value);
     case OPTION_NAME: return parse_name(&scan);

@@ -216,7 +216,8 @@ enum result engine_reload(struct engine *engine, bool accept_shrink,
 {
     struct time_now now = engine_now(engine);
     struct consent_table *consents = NULL;
-    struct config *config = config_load(engine->config_path, NULL, &consents, diagnostics);
+    const struct config_options options = {.now = now.utc};
+    struct config *config = config_load(engine->config_path, &options, &consents, diagnostics);
 
     if (config == NULL) {
         (void)fault_set(fault, FAULT_CONFIGURATION,

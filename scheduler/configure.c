@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "scheduler/core.h"
 #include "scheduler/firing.h"
+#include "scheduler/job.h"
 #include "scheduler/limit_node.h"
 #include "scheduler/population.h"
 #include "scheduler/provider_gate.h"
@@ -46,11 +47,7 @@ static enum result configure_node(struct limit_node *node, const struct limit_se
 {
     node->requests_max = limits->requests_in_flight_max;
     node->jobs_max = limits->jobs_running_max;
-    node->blackouts = limits->blackouts;
-    node->blackout_count = limits->blackout_count;
-    node->allowed = limits->windows;
-    node->allowed_count = limits->window_count;
-    limit_node_forget_windows(node);
+    open_hours_set(&node->hours, &limits->hours);
     return room_node_rates(node, limits, guard_ms, pending, fault);
 }
 
@@ -145,6 +142,7 @@ static void configure_schedule(struct scheduler *scheduler, uint32_t index,
     schedule->is_configured = true;
     schedule->settings_index = index;
     schedule->settings = *settings;
+    open_hours_set(&schedule->hours, &settings->hours);
     if (is_known) {
         /* The zone's data may be new: ask again from where the accounting stands. */
         schedule->next = calendar_next(&settings->calendar, schedule->accounted);
@@ -178,20 +176,19 @@ static void forget_old_settings(struct scheduler *scheduler)
         provider->is_configured = false;
         provider->settings_index = NONE_INDEX;
         provider->settings.limits = no_limits;
-        provider->node.blackout_count = 0;
-        provider->node.allowed_count = 0;
         provider->populated = 0;
+        open_hours_set(&provider->node.hours, NULL);
     }
     for (uint32_t i = 0; i < scheduler->institution_count; i++) {
         scheduler->institutions[i].is_configured = false;
         scheduler->institutions[i].settings_index = NONE_INDEX;
         scheduler->institutions[i].population = 0;
-        scheduler->institutions[i].node.blackout_count = 0;
-        scheduler->institutions[i].node.allowed_count = 0;
+        open_hours_set(&scheduler->institutions[i].node.hours, NULL);
     }
     for (uint32_t i = 0; i < scheduler->schedule_count; i++) {
         scheduler->schedules[i].is_configured = false;
         scheduler->schedules[i].settings_index = NONE_INDEX;
+        open_hours_set(&scheduler->schedules[i].hours, NULL);
         scheduler->schedules[i].population = 0;
     }
     for (uint32_t i = 1; i <= scheduler->consent_max; i++)
@@ -258,6 +255,7 @@ enum result scheduler_configure(struct scheduler *scheduler, struct time_now now
     for (uint32_t i = 0; i < settings->schedule_count; i++)
         configure_schedule(scheduler, i, &settings->schedules[i]);
     configure_sets(scheduler, settings);
+    job_reconsider_closed(scheduler, NONE_INDEX); /* hours may have changed */
     scheduler->members_changed = true;
     scheduler->has_orphans = true;
     return room_runs(scheduler, 2 * settings->schedule_count, fault);

@@ -21,6 +21,7 @@
 
 #include "base/heap.h"
 #include "base/random.h"
+#include "scheduler/open_hours.h"
 #include "scheduler/quota.h"
 #include "scheduler/rate_window.h"
 #include "scheduler/scheduler.h"
@@ -102,18 +103,11 @@ struct limit_node {
     uint32_t jobs_running;
     uint32_t requests_max; /* 0: none */
     uint32_t jobs_max;     /* 0: none */
-    const struct daily_window *blackouts;
-    const struct daily_window *allowed;
-    uint32_t blackout_count;
-    uint32_t allowed_count;
+    struct open_hours hours;
     struct utc_time paused_until; /* UTC_NONE */
     struct mono_time pushback_until;
     uint32_t pushback_streak;
     enum reason last_blocked; /* what work last waited for here */
-    /* Answer of the daily windows, good until `window_until`. */
-    struct utc_time window_from;
-    struct utc_time window_until;
-    enum reason window_reason;
 };
 
 /* Why something may not start now, and until when as far as time decides. */
@@ -226,6 +220,7 @@ struct schedule {
     uint32_t settings_index;
     uint64_t name_hash;
     struct schedule_settings settings;
+    struct open_hours hours;
     struct utc_time accounted;
     int64_t accounted_local_ms; /* INT64_MIN: not known */
     int accounted_fold;
@@ -238,7 +233,7 @@ enum slot_state {
     SLOT_SLEEPING, /* not due yet */
     SLOT_READY,    /* in a ready queue */
     SLOT_PARKED,   /* waits for an instant; `next` is its place in the heap */
-    SLOT_PAUSED,   /* in its run's list until the schedule goes on */
+    SLOT_PAUSED,   /* in its run's list until the schedule goes on or opens */
     SLOT_JOB,      /* a job works on it */
     SLOT_DONE,
 };

@@ -294,7 +294,8 @@ void job_unqueue(struct scheduler *scheduler, uint32_t index)
     }
 }
 
-/* Later attempts wait for their own time, their consent's clocks, and pauses. */
+/* Later attempts wait for their own time, their consent's clocks, pauses and the open hours of
+ * their schedule. */
 static struct obstacle job_obstacle(const struct scheduler *scheduler, const struct job *job)
 {
     struct utc_time now = scheduler->now.utc;
@@ -302,15 +303,24 @@ static struct obstacle job_obstacle(const struct scheduler *scheduler, const str
     struct utc_time paused = consent_paused_until(scheduler, job->consent, now);
     struct obstacle obstacle = {REASON_NONE, now, {INT64_MIN}};
 
-    if (run != NULL)
-        paused = utc_later(paused, scheduler->schedules[run->schedule].paused_until);
     if (paused.ms > now.ms)
         return (struct obstacle){REASON_PAUSED, paused, MONO_NEVER};
+    if (run != NULL)
+        obstacle = run_schedule_obstacle(scheduler, run->schedule);
+    if (obstacle.reason != REASON_NONE)
+        return obstacle;
+    obstacle.utc = now;
     if (!job->wants_repeat)
         obstacle = consent_obstacle(scheduler, job->consent, now, job->is_forced);
     if (job->not_before.ms > obstacle.utc.ms)
         obstacle = (struct obstacle){REASON_RETRY_WAIT, job->not_before, MONO_NEVER};
     return obstacle;
+}
+
+/* A reload or a person may end it sooner than it says. */
+static bool is_for_closed(enum reason reason)
+{
+    return reason == REASON_PAUSED || reason == REASON_BLACKOUT || reason == REASON_WINDOW;
 }
 
 bool job_judge(struct scheduler *scheduler, uint32_t index)
@@ -342,7 +352,7 @@ bool job_judge(struct scheduler *scheduler, uint32_t index)
     obstacle = job_obstacle(scheduler, job);
     if (obstacle.reason == REASON_NONE)
         return true;
-    if (obstacle.reason != REASON_PAUSED && obstacle.utc.ms >= deadline.ms) {
+    if (!is_for_closed(obstacle.reason) && obstacle.utc.ms >= deadline.ms) {
         job_close_waiting(scheduler, index, obstacle.reason, NULL);
         return false;
     }
@@ -360,6 +370,21 @@ void job_consider(struct scheduler *scheduler, uint32_t index)
     job->is_queued = true;
     work_push(scheduler, job->institution, job_level(job), index | WORK_JOB_BIT);
     heap_set(&scheduler->jobs_utc, index, job_deadline(scheduler, job).ms);
+}
+
+void job_reconsider_closed(struct scheduler *scheduler, uint32_t consent)
+{
+    for (uint32_t i = 0; i < scheduler->job_capacity; i++) {
+        const struct job *job = &scheduler->jobs[i];
+        bool is_waiting = job->state == JOB_NEW || job->state == JOB_RETRY_WAIT ||
+                          (job->state == JOB_IN_DOUBT && job->wants_repeat);
+
+        if (!job->in_use || !is_waiting || job->is_queued || !is_for_closed(job->wait_reason) ||
+            heap_contains(&scheduler->jobs_mono, i) ||
+            (consent != NONE_INDEX && job->consent != consent))
+            continue;
+        heap_set(&scheduler->jobs_utc, i, scheduler->now.utc.ms); /* judged later in this step */
+    }
 }
 
 /* The job was followed for as long as the settings say. */

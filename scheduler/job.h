@@ -47,6 +47,9 @@ void job_unqueue(struct scheduler *scheduler, uint32_t job);
 bool job_judge(struct scheduler *scheduler, uint32_t job);
 /* Judge, and queue it if it may go. */
 void job_consider(struct scheduler *scheduler, uint32_t job);
+/* Waiting jobs that a pause or closed hours hold, and no backoff, are judged again; of one consent,
+ * or with NONE_INDEX of all. */
+void job_reconsider_closed(struct scheduler *scheduler, uint32_t consent);
 /* Its waits on both clocks are due. */
 void job_on_time(struct scheduler *scheduler, uint32_t job);
 

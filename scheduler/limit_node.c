@@ -6,10 +6,6 @@
 
 #include "scheduler/retry_delay.h"
 
-/* Daily windows that follow each other without a gap for longer than this count as closed until
- * then and are asked again. */
-#define WINDOW_HOPS_MAX 16
-
 static const struct obstacle obstacle_none = {REASON_NONE, {INT64_MIN}, {INT64_MIN}};
 
 void limit_node_clear(struct limit_node *node)
@@ -17,7 +13,7 @@ void limit_node_clear(struct limit_node *node)
     memset(node, 0, sizeof *node);
     node->paused_until = UTC_NONE;
     node->pushback_until.us = INT64_MIN;
-    limit_node_forget_windows(node);
+    open_hours_forget(&node->hours);
 }
 
 struct obstacle limit_node_request_obstacle(const struct limit_node *node, struct time_now now)
@@ -36,65 +32,14 @@ struct obstacle limit_node_request_obstacle(const struct limit_node *node, struc
     return obstacle;
 }
 
-/* Is nothing to be initiated at `at`, and when does that end as far as one look tells? */
-static enum reason window_closed(const struct limit_node *node, struct utc_time at,
-                                 struct utc_time *end)
-{
-    struct utc_time opens = UTC_NEVER;
-
-    for (uint32_t i = 0; i < node->blackout_count; i++)
-        if (daily_window_contains(&node->blackouts[i], at)) {
-            *end = daily_window_next_end(&node->blackouts[i], at);
-            return REASON_BLACKOUT;
-        }
-    for (uint32_t i = 0; i < node->allowed_count; i++) {
-        if (daily_window_contains(&node->allowed[i], at))
-            return REASON_NONE;
-        opens = utc_sooner(opens, daily_window_next_start(&node->allowed[i], at));
-    }
-    *end = opens;
-    return node->allowed_count > 0 ? REASON_WINDOW : REASON_NONE;
-}
-
-/* Open at `now`: the first instant that may change that. */
-static struct utc_time window_next_change(const struct limit_node *node, struct utc_time now)
-{
-    struct utc_time change = UTC_NEVER;
-
-    for (uint32_t i = 0; i < node->blackout_count; i++)
-        change = utc_sooner(change, daily_window_next_start(&node->blackouts[i], now));
-    for (uint32_t i = 0; i < node->allowed_count; i++)
-        if (daily_window_contains(&node->allowed[i], now))
-            change = utc_sooner(change, daily_window_next_end(&node->allowed[i], now));
-    return change;
-}
-
 struct obstacle limit_node_window_obstacle(struct limit_node *node, struct utc_time now)
 {
-    if (node->blackout_count == 0 && node->allowed_count == 0)
-        return obstacle_none;
-    if (now.ms < node->window_from.ms || now.ms >= node->window_until.ms) {
-        struct utc_time at = now;
-        struct utc_time end = now;
+    struct obstacle obstacle = obstacle_none;
 
-        node->window_from = now;
-        node->window_reason = window_closed(node, now, &end);
-        for (int hop = 0; hop < WINDOW_HOPS_MAX && at.ms != UTC_NEVER.ms &&
-                          window_closed(node, at, &end) != REASON_NONE;
-             hop++)
-            at = end;
-        node->window_until =
-            node->window_reason == REASON_NONE ? window_next_change(node, now) : at;
-    }
-    if (node->window_reason == REASON_NONE)
-        return obstacle_none;
-    return (struct obstacle){node->window_reason, node->window_until, MONO_NEVER};
-}
-
-void limit_node_forget_windows(struct limit_node *node)
-{
-    node->window_from = UTC_NEVER;
-    node->window_until = UTC_NONE;
+    obstacle.reason = open_hours_closed(&node->hours, now, &obstacle.utc);
+    if (obstacle.reason != REASON_NONE)
+        obstacle.mono = MONO_NEVER;
+    return obstacle;
 }
 
 struct obstacle limit_node_job_obstacle(struct limit_node *node, struct time_now now,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * limit_node.h - one node of the limit tree: rates, concurrency, daily windows, pause, pushback.
+ * limit_node.h - one node of the limit tree: rates, concurrency, open hours, pause, pushback.
  *
  * Layer:  scheduler (pure), private to this folder. struct limit_node is in core.h.
  * Permit: a request pays every rate of a node at once, so the pending permits of all its windows
@@ -15,14 +15,12 @@ void limit_node_clear(struct limit_node *node);
 
 /* Rates and in-flight requests: may one more request go? */
 struct obstacle limit_node_request_obstacle(const struct limit_node *node, struct time_now now);
-/* Running jobs, daily windows, pause: may one more initiation go? (beside the above) A repeat has
+/* Running jobs, open hours, pause: may one more initiation go? (beside the above) A repeat has
  * its place among the running jobs already. */
 struct obstacle limit_node_job_obstacle(struct limit_node *node, struct time_now now,
                                         bool is_repeat);
-/* Daily windows alone; the answer is kept until it can change. */
+/* Blackouts, maintenance and windows alone; the answer is kept until it can change. */
 struct obstacle limit_node_window_obstacle(struct limit_node *node, struct utc_time now);
-/* Forget that answer: the windows changed. */
-void limit_node_forget_windows(struct limit_node *node);
 struct obstacle limit_node_pushback_obstacle(const struct limit_node *node, struct mono_time now);
 
 void limit_node_grant(struct limit_node *node); /* a request goes out */

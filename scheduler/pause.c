@@ -3,24 +3,9 @@
 #include "scheduler/pause.h"
 
 #include "scheduler/consent.h"
+#include "scheduler/job.h"
 #include "scheduler/run.h"
 #include "scheduler/work.h"
-
-/* Waiting jobs that no backoff holds are judged again; NONE_INDEX: of all consents. */
-static void reconsider_jobs(struct scheduler *scheduler, uint32_t consent)
-{
-    for (uint32_t i = 0; i < scheduler->job_capacity; i++) {
-        const struct job *job = &scheduler->jobs[i];
-        bool is_waiting = job->state == JOB_NEW || job->state == JOB_RETRY_WAIT ||
-                          (job->state == JOB_IN_DOUBT && job->wants_repeat);
-
-        if (!job->in_use || !is_waiting || job->is_queued || job->wait_reason != REASON_PAUSED ||
-            heap_contains(&scheduler->jobs_mono, i) ||
-            (consent != NONE_INDEX && job->consent != consent))
-            continue;
-        heap_set(&scheduler->jobs_utc, i, scheduler->now.utc.ms); /* judged later in this step */
-    }
-}
 
 static void pause_consent(struct scheduler *scheduler, uint32_t consent, struct utc_time until)
 {
@@ -37,7 +22,7 @@ static void pause_consent(struct scheduler *scheduler, uint32_t consent, struct 
         if (slot != NONE_INDEX && scheduler->slots[slot].state == SLOT_PARKED)
             run_slot_consider(scheduler, slot);
     }
-    reconsider_jobs(scheduler, consent);
+    job_reconsider_closed(scheduler, consent);
 }
 
 void pause_set(struct scheduler *scheduler, enum scope_kind scope, uint32_t index,
@@ -60,7 +45,7 @@ void pause_set(struct scheduler *scheduler, enum scope_kind scope, uint32_t inde
             /* Paused slots go on in run_advance; this step comes there. */
             scheduler->schedules[scheduler->schedule_places[index]].paused_until = until;
             if (!scheduler->is_recovering)
-                reconsider_jobs(scheduler, NONE_INDEX);
+                job_reconsider_closed(scheduler, NONE_INDEX);
         }
         break;
     case SCOPE_CONSENT: pause_consent(scheduler, index, until); break;

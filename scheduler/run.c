@@ -191,11 +191,21 @@ void run_slot_skip(struct scheduler *scheduler, uint32_t index, enum reason reas
 
 static enum reason slot_ends_for(struct scheduler *scheduler, uint32_t index);
 
+struct obstacle run_schedule_obstacle(const struct scheduler *scheduler, uint32_t place)
+{
+    struct schedule *schedule = &scheduler->schedules[place];
+    struct utc_time now = scheduler->now.utc;
+    struct obstacle obstacle = {REASON_PAUSED, schedule->paused_until, MONO_NEVER};
+
+    if (schedule->paused_until.ms <= now.ms)
+        obstacle.reason = open_hours_closed(&schedule->hours, now, &obstacle.utc);
+    return obstacle;
+}
+
 bool run_slot_judge(struct scheduler *scheduler, uint32_t index)
 {
     struct slot *slot = &scheduler->slots[index];
     struct run *run = run_of_slot(scheduler, index);
-    const struct schedule *schedule = &scheduler->schedules[run->schedule];
     struct utc_time now = scheduler->now.utc;
     struct obstacle obstacle;
     enum reason refusal = consent_refusal(scheduler, slot->consent, now);
@@ -213,7 +223,7 @@ bool run_slot_judge(struct scheduler *scheduler, uint32_t index)
         run_slot_skip(scheduler, index, refusal);
         return false;
     }
-    if (schedule->paused_until.ms > now.ms) {
+    if (run_schedule_obstacle(scheduler, run->schedule).reason != REASON_NONE) {
         slot->state = SLOT_PAUSED;
         work_queue_push(scheduler, &run->paused, index);
         run->paused_count++;
@@ -292,9 +302,10 @@ static enum reason slot_waits_for(struct scheduler *scheduler, uint32_t index)
 
     if (reason != REASON_NONE)
         return reason;
-    if (scheduler->schedules[run->schedule].paused_until.ms > now.ms ||
-        consent_paused_until(scheduler, slot->consent, now).ms > now.ms ||
-        slot->state == SLOT_PAUSED)
+    reason = run_schedule_obstacle(scheduler, run->schedule).reason;
+    if (reason != REASON_NONE)
+        return reason;
+    if (consent_paused_until(scheduler, slot->consent, now).ms > now.ms)
         return REASON_PAUSED;
     reason = consent_obstacle(scheduler, slot->consent, now, false).reason;
     if (reason == REASON_NONE)
@@ -379,10 +390,10 @@ static void run_sweep(struct scheduler *scheduler, struct run *run)
 /* Wake the slots that are due, some thousand a step. */
 static void run_wake_slots(struct scheduler *scheduler, struct run *run)
 {
-    const struct schedule *schedule = &scheduler->schedules[run->schedule];
+    struct obstacle closed = run_schedule_obstacle(scheduler, run->schedule);
 
-    if (schedule->paused_until.ms > scheduler->now.utc.ms) {
-        core_wake_utc(scheduler, schedule->paused_until);
+    if (closed.reason != REASON_NONE) {
+        core_wake_utc(scheduler, closed.utc);
         return;
     }
     for (uint32_t looked = 0; run->cursor < run->count; looked++) {
@@ -431,7 +442,7 @@ static void run_advance(struct scheduler *scheduler, struct run *run)
         return; /* nothing new: what is left has jobs, or the sweep goes on */
     core_wake_utc(scheduler, run->open > 0 ? run->deadline : UTC_NEVER);
     if (run->paused.head != NONE_INDEX &&
-        scheduler->schedules[run->schedule].paused_until.ms <= now.ms)
+        run_schedule_obstacle(scheduler, run->schedule).reason == REASON_NONE)
         run_resume_paused(scheduler, run);
     run_wake_slots(scheduler, run);
 }

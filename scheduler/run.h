@@ -37,6 +37,8 @@ void run_slot_to_job(struct scheduler *scheduler, uint32_t slot);
 void run_slot_done(struct scheduler *scheduler, uint32_t slot, enum outcome outcome);
 /* End a slot that has no job. */
 void run_slot_skip(struct scheduler *scheduler, uint32_t slot, enum reason reason);
+/* Is the schedule at this place paused, or outside of its open hours? */
+struct obstacle run_schedule_obstacle(const struct scheduler *scheduler, uint32_t schedule);
 /* All gates but those of the limit nodes. True: it may start. False: skipped or put elsewhere.
  * Requires: the slot is in no queue. */
 bool run_slot_judge(struct scheduler *scheduler, uint32_t slot);

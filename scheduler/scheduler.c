@@ -62,11 +62,13 @@ void scheduler_clock_stepped(struct scheduler *scheduler, struct time_now now)
 {
     scheduler->now = now;
     for (uint32_t i = 0; i < scheduler->provider_count; i++)
-        limit_node_forget_windows(&scheduler->providers[i].node);
+        open_hours_forget(&scheduler->providers[i].node.hours);
     for (uint32_t i = 0; i < scheduler->institution_count; i++) {
-        limit_node_forget_windows(&scheduler->institutions[i].node);
+        open_hours_forget(&scheduler->institutions[i].node.hours);
         work_unblock(scheduler, i);
     }
+    for (uint32_t i = 0; i < scheduler->schedule_count; i++)
+        open_hours_forget(&scheduler->schedules[i].hours);
 }
 
 /* ---- events ---- */

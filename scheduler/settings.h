@@ -14,7 +14,7 @@
 
 #include "base/time_point.h"
 #include "scheduler/calendar.h"
-#include "scheduler/daily_window.h"
+#include "scheduler/time_range.h"
 #include "scheduler/words.h"
 
 #define RATES_MAX 8        /* rates at one node */
@@ -29,16 +29,30 @@ struct rate {
     int64_t span_ms; /* > 0 */
 };
 
+/* When something may be initiated. */
+struct hours_settings {
+    const struct time_range *blackouts; /* nothing is initiated inside any of them */
+    const struct time_range *windows;   /* when given, initiations only inside one of them */
+    uint32_t blackout_count;
+    uint32_t window_count;
+};
+
+/* [start, end) */
+struct utc_span {
+    struct utc_time start;
+    struct utc_time end; /* UTC_NEVER: until further notice */
+};
+/* Stretches of maintenance of one institution that a provider tells ahead; the sooner ones count.
+ */
+#define MAINTENANCE_MAX 4
+
 /* Limits of one node of the tree. */
 struct limit_settings {
     struct rate rates[RATES_MAX];
     uint32_t rate_count;
-    uint32_t requests_in_flight_max;      /* 0: no limit of its own */
-    uint32_t jobs_running_max;            /* 0: no limit of its own */
-    const struct daily_window *blackouts; /* nothing is initiated inside any of them */
-    uint32_t blackout_count;
-    const struct daily_window *windows; /* when given, initiations only inside one of them */
-    uint32_t window_count;
+    uint32_t requests_in_flight_max; /* 0: no limit of its own */
+    uint32_t jobs_running_max;       /* 0: no limit of its own */
+    struct hours_settings hours;
 };
 
 struct quota_settings {
@@ -111,7 +125,8 @@ struct schedule_settings {
     enum misfire_policy misfire;
     int64_t misfire_max_age_ms;
     struct retry_settings retry;
-    uint8_t priority; /* 0..9, 9 first */
+    struct hours_settings hours; /* of its slots; what people start by hand goes anyway */
+    uint8_t priority;            /* 0..9, 9 first */
     bool allow_empty;
 };
 

@@ -81,22 +81,29 @@ static void why_consent(const struct scheduler *scheduler, uint32_t number, stru
         close_gate(&verdicts[GATE_QUOTA], REASON_QUOTA, at);
 }
 
-/* All schedules of the consent are paused: none of them would start it. */
+/* All schedules of the consent are paused or closed: none of them would start it. */
 static void why_schedules(const struct scheduler *scheduler, uint32_t number, struct utc_time now,
                           struct gate_verdict verdicts[GATE_COUNT])
 {
     uint16_t set = scheduler->consents[number].schedule_set;
-    struct utc_time first = UTC_NEVER;
+    struct gate_verdict first = {false, REASON_NONE, UTC_NEVER};
 
     if (set == UINT16_MAX || scheduler->sets[set].count == 0)
         return;
     for (uint32_t i = 0; i < scheduler->sets[set].count; i++) {
-        uint32_t schedule = scheduler->sets[set].schedules[i];
+        const struct schedule *schedule = &scheduler->schedules[scheduler->sets[set].schedules[i]];
+        struct open_hours hours = schedule->hours;
+        struct gate_verdict own = {false, REASON_PAUSED, schedule->paused_until};
 
-        first = utc_sooner(first, scheduler->schedules[schedule].paused_until);
+        if (own.earliest.ms <= now.ms)
+            own.reason = open_hours_closed(&hours, now, &own.earliest);
+        if (own.reason == REASON_NONE)
+            return;
+        if (first.reason == REASON_NONE || own.earliest.ms < first.earliest.ms)
+            first = own;
     }
-    if (first.ms > now.ms)
-        close_gate(&verdicts[GATE_PAUSED], REASON_PAUSED, first);
+    close_gate(&verdicts[first.reason == REASON_PAUSED ? GATE_PAUSED : GATE_WINDOW], first.reason,
+               first.earliest);
 }
 
 /* Looking changes nothing that matters: the nodes are copied, their windows only borrowed. */

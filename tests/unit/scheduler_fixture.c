@@ -248,14 +248,14 @@ static void judge_consent_clocks(struct fixture *f, uint32_t consent, struct utc
     }
 }
 
-static void judge_node_open(const struct limit_settings *limits, struct utc_time at)
+static void judge_open(const struct hours_settings *hours, struct utc_time at)
 {
-    bool is_allowed = limits->window_count == 0;
+    bool is_allowed = hours->window_count == 0;
 
-    for (uint32_t i = 0; i < limits->blackout_count; i++)
-        assert_false(daily_window_contains(&limits->blackouts[i], at));
-    for (uint32_t i = 0; i < limits->window_count; i++)
-        is_allowed = is_allowed || daily_window_contains(&limits->windows[i], at);
+    for (uint32_t i = 0; i < hours->blackout_count; i++)
+        assert_false(time_range_contains(&hours->blackouts[i], at));
+    for (uint32_t i = 0; i < hours->window_count; i++)
+        is_allowed = is_allowed || time_range_contains(&hours->windows[i], at);
     assert_true(is_allowed);
 }
 
@@ -273,13 +273,14 @@ static void judge_may_initiate(struct fixture *f, const struct fixture_job *job,
     assert_true(f->paused_all.ms <= at.ms && f->paused_provider[provider].ms <= at.ms &&
                 f->paused_institution[institution].ms <= at.ms &&
                 consent->paused_until.ms <= at.ms);
-    judge_node_open(&f->providers[provider].limits, at);
-    judge_node_open(&f->institutions[institution].limits, at);
+    judge_open(&f->providers[provider].limits.hours, at);
+    judge_open(&f->institutions[institution].limits.hours, at);
     if (job->run != 0) {
         const struct fixture_run *run = run_row(f, job->run);
 
         assert_true(run->is_open && at.ms < run->deadline.ms);
         assert_true(f->paused_schedule[run->schedule].ms <= at.ms);
+        judge_open(&f->schedules[run->schedule].hours, at);
     }
     if (job->is_running) /* in doubt: it has kept its place, also when a reload took some away */
         return;

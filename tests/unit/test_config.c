@@ -98,8 +98,8 @@ static void test_unknown_keys(void **state)
     static const struct refusal rows[] = {
         {GOOD "sumary: {}\n",
          "6:1: error: unknown key \"sumary\"; did you mean \"summary\"? Allowed here: version, "
-         "include, state, reporting, summary, http, providers, schedules, consents, consents_from, "
-         "max_shrink"},
+         "include, state, reporting, summary, http, providers, schedules, calendars, consents, "
+         "consents_from, max_shrink"},
         {GOOD "state: {retain: {atempts: 30d}}\n",
          "6:18: error: unknown key \"atempts\" in state.retain; did you mean \"attempts\"? Allowed "
          "here: attempts, jobs"},
@@ -111,8 +111,8 @@ static void test_unknown_keys(void **state)
          "providers.*.limits. Allowed here: first, floor, max"},
         {SCHEDULE(", heartbeat: https://h.example"),
          "5:24: error: unknown key \"heartbeat\" in schedules.s. Allowed here: override, "
-         "allow_empty, cron, deadline, dst, look_back, look_until, misfire, priority, retry, "
-         "spread, timezone"},
+         "allow_empty, blackout, windows, cron, deadline, dst, look_back, look_until, misfire, "
+         "priority, retry, spread, timezone"},
         {GOOD "max_shrink: 5%\nmax_shrink: 5%\n",
          "7:1: error: key \"max_shrink\" is given twice; it was first given at line 6, column 1"},
     };
@@ -169,6 +169,28 @@ static void test_provider_options(void **state)
          "3:118: error: providers.p.limits.rate: 9 items; at most 8 are allowed"},
         {PROVIDER(", limits: {blackout: 02:00-03:00 Europe/Nowhere}"),
          "3:122: error: time zone \"Europe/Nowhere\": unknown time zone \"Europe/Nowhere\": not in "
+         "/usr/share/zoneinfo (an IANA name such as Europe/London is needed)"},
+        {SCHEDULE(", blackout: [2026-12-24, 2026-02-30]"),
+         "5:47: error: schedules.s.blackout: \"2026-02-30\": there is no such day (allowed: "
+         "\"[DAYS] "
+         "HH:MM-HH:MM\", \"DAYS\", \"DAY HH:MM - DAY HH:MM\", and days \"MM-DD\" or "
+         "\"YYYY-MM-DD\" with or without times, from one to another or alone; a zone behind it: "
+         "\"Mon-Fri 22:00-06:00 Europe/London\", \"2026-12-24 - 2026-12-26\", \"12-25\")"},
+        {SCHEDULE(", windows: {calendar: banks}"),
+         "5:44: error: calendar \"banks\" does not exist; define it under \"calendars\""},
+        {SCHEDULE(", windows: [{}]"),
+         "5:34: error: schedules.s.windows: key \"calendar\" is missing: One of `calendars`."},
+        {SCHEDULE(", windows: [{calender: banks}]"),
+         "5:34: error: schedules.s.windows: key \"calendar\" is missing: One of `calendars`.\n"
+         "root.yaml:5:35: error: unknown key \"calender\" in schedules.s.windows; did you mean "
+         "\"calendar\"? Allowed here: calendar"},
+        {GOOD "calendars: {Banks: 12-25}\n",
+         "6:13: error: calendars: \"Banks\" is not a name: write 1 to 64 of a-z, 0-9, _ and "
+         "-"},
+        {GOOD "calendars: {banks: [12-25, {calendar: others}]}\n",
+         "6:28: error: calendars.banks: a single value is expected, keys with values was found"},
+        {GOOD "calendars: {banks: [12-25 Europe/Nowhere]}\n",
+         "6:21: error: time zone \"Europe/Nowhere\": unknown time zone \"Europe/Nowhere\": not in "
          "/usr/share/zoneinfo (an IANA name such as Europe/London is needed)"},
         {PROVIDER(", completion: {webhook: true}"),
          "3:125: error: webhook: true needs http.webhooks.public_url, the address that the "
@@ -595,10 +617,84 @@ static void test_institutions(void **state)
     assert_string_equal(provider->institutions[1].name, "BRD");
     assert_int_equal(provider->institutions[1].limits.rate_count, 2);
     assert_int_equal(provider->institutions[1].limits.jobs_running_max, 50);
-    assert_int_equal(provider->institutions[1].limits.blackout_count, 1);
-    assert_string_equal(provider->institutions[1].limits.blackouts[0].zone->name,
+    assert_int_equal(provider->institutions[1].limits.hours.blackout_count, 1);
+    assert_string_equal(provider->institutions[1].limits.hours.blackouts[0].zone->name,
                         "Europe/Bucharest");
-    assert_int_equal(provider->institutions[1].limits.blackouts[0].start_s, 2 * 3600);
+    assert_int_equal(provider->institutions[1].limits.hours.blackouts[0].start_s, 2 * 3600);
+}
+
+/* A calendar is written once and stands for its ranges wherever it is named. */
+static void test_calendars(void **state)
+{
+    struct config_fixture *fixture = *state;
+    const struct hours_settings *hours;
+    struct text printed;
+
+    config_fixture_check(fixture, SCHEDULE(", blackout: [{calendar: banks}, 02:00-03:00], windows: "
+                                           "{calendar: nights}") "calendars:\n"
+                                                                 "  banks: [12-25, 2030-01-01]\n"
+                                                                 "  nights: Sat 22:00 - Mon 06:00 "
+                                                                 "Europe/London\n");
+    if (fixture->config == NULL)
+        fail_msg("%s", config_fixture_said(fixture));
+    hours = &fixture->config->schedule_settings[0].hours;
+    assert_int_equal(hours->blackout_count, 3);
+    assert_int_equal(hours->blackouts[0].month, 12);
+    assert_int_equal(hours->blackouts[1].kind, TIME_RANGE_DATES);
+    assert_int_equal(hours->blackouts[2].end_s, 3 * 3600);
+    assert_int_equal(hours->window_count, 1);
+    assert_int_equal(hours->windows[0].kind, TIME_RANGE_WEEKLY);
+    assert_string_equal(hours->windows[0].zone->name, "Europe/London");
+    text_init(&printed, 100000);
+    config_print(fixture->config, false, NULL, &printed);
+    assert_non_null(strstr(printed.bytes, "blackout: [{calendar: banks}, 02:00-03:00]"));
+    assert_non_null(strstr(printed.bytes, "windows: [{calendar: nights}]"));
+    text_deinit(&printed);
+}
+
+/* What can have no effect any more, or never had, is said. */
+static void test_hours_without_effect(void **state)
+{
+    static const struct {
+        const char *yaml;
+        const char *warning; /* NULL: none */
+    } rows[] = {
+        {SCHEDULE(", blackout: 2026-10-24 Europe/London"),
+         "5:34: warning: \"2026-10-24 Europe/London\" is over and has no effect any more"},
+        {GOOD "calendars: {banks: [2026-12-25, 2025-12-25]}\n",
+         "6:33: warning: \"2025-12-25\" is over and has no effect any more"},
+        {SCHEDULE(", blackout: 2027-03-28 01:00-02:00 Europe/London"),
+         "5:34: warning: \"2027-03-28 01:00-02:00 Europe/London\" never happens: no clock of "
+         "Europe/London shows such a time"},
+        {SCHEDULE(", windows: 08:00-09:00, deadline: 6h"),
+         "5:3: warning: schedules.s never sends: its windows and blackouts leave no time between "
+         "any of its firings and their deadlines"},
+        {SCHEDULE(", blackout: 00:00-12:00 UTC, deadline: 10h, spread: 1h"),
+         "5:3: warning: schedules.s never sends: its windows and blackouts leave no time between "
+         "any of its firings and their deadlines"},
+        {SCHEDULE(", windows: 02-29 08:00-09:00, deadline: 8h"), NULL},
+        {SCHEDULE(", windows: 02-29 09:00-10:00, deadline: 8h"),
+         "5:3: warning: schedules.s never sends: its windows and blackouts leave no time between "
+         "any of its firings and their deadlines"},
+        {SCHEDULE(", windows: 08:00-09:00"), NULL},
+        {SCHEDULE(", windows: Sun 05:00-06:00, blackout: 2026-11-01 - 2028-01-01, deadline: 5h"),
+         NULL},
+    };
+    struct config_fixture *fixture = *state;
+    const struct config_options options = {.check_only = true,
+                                           .now = {INT64_C(1795000000000)}}; /* 2026-11-18 */
+
+    for (size_t i = 0; i < ROW_COUNT(rows); i++) {
+        char expected[400] = "";
+
+        if (rows[i].warning != NULL)
+            (void)snprintf(expected, sizeof expected, "root.yaml:%s", rows[i].warning);
+        config_fixture_write(fixture, "root.yaml", rows[i].yaml);
+        config_fixture_load(fixture, "root.yaml", &options);
+        if (fixture->config == NULL || strcmp(config_fixture_said(fixture), expected) != 0)
+            fail_msg("%s\nsays     %s\nexpected %s", rows[i].yaml, config_fixture_said(fixture),
+                     expected);
+    }
 }
 
 /* --- Files ----------------------------------------------------------------------------------- */
@@ -849,6 +945,8 @@ int main(void)
         TEST(test_cooldown_wait),
         TEST(test_values),
         TEST(test_institutions),
+        TEST(test_calendars),
+        TEST(test_hours_without_effect),
         TEST(test_includes),
         TEST(test_include_errors),
         TEST(test_missing_files),

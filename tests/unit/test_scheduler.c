@@ -381,12 +381,13 @@ static void test_institutions_take_turns(void **state)
 
 static void test_blackout(void **state)
 {
-    static const struct daily_window night = {&zone_utc, 3600, 7200, 127};
+    static const struct time_range night = {
+        .zone = &zone_utc, .weekdays = 127, .start_s = 3600, .end_s = 7200};
     struct fixture *f = begin(1);
 
     (void)state;
-    f->institutions[1].limits.blackouts = &night;
-    f->institutions[1].limits.blackout_count = 1;
+    f->institutions[1].limits.hours.blackouts = &night;
+    f->institutions[1].limits.hours.blackout_count = 1;
     go(f);
     assert_waits(f, 1);
     fixture_advance(f, MS_PER_HOUR - 1);
@@ -398,12 +399,13 @@ static void test_blackout(void **state)
 
 static void test_window_never_opens_in_time(void **state)
 {
-    static const struct daily_window noon = {&zone_utc, 43200, 46800, 127};
+    static const struct time_range noon = {
+        .zone = &zone_utc, .weekdays = 127, .start_s = 43200, .end_s = 46800};
     struct fixture *f = begin(1);
 
     (void)state;
-    f->providers[0].limits.windows = &noon;
-    f->providers[0].limits.window_count = 1;
+    f->providers[0].limits.hours.windows = &noon;
+    f->providers[0].limits.hours.window_count = 1;
     go(f);
     fixture_advance(f, 4 * MS_PER_HOUR);
     assert_skipped(f, 1, REASON_WINDOW);
@@ -679,7 +681,7 @@ static void test_pushback_doubles(void **state)
  * deadline is the reason (and the limit its detail). */
 static void test_reasons_at_deadline(void **state)
 {
-    static const struct daily_window always = {&zone_utc, 0, 86400, 127};
+    static const struct time_range always = {.zone = &zone_utc, .weekdays = 127, .end_s = 86400};
     static const enum reason reasons[] = {REASON_RATE,     REASON_CONCURRENCY, REASON_PUSHBACK,
                                           REASON_BLACKOUT, REASON_PAUSED,      REASON_AUTH};
 
@@ -694,8 +696,8 @@ static void test_reasons_at_deadline(void **state)
         if (reasons[i] == REASON_RATE)
             limits->rates[limits->rate_count++] = (struct rate){1, 24 * MS_PER_HOUR};
         if (reasons[i] == REASON_BLACKOUT) {
-            limits->blackouts = &always;
-            limits->blackout_count = 1;
+            limits->hours.blackouts = &always;
+            limits->hours.blackout_count = 1;
         }
         f->providers[0].pushback_max_ms = 24 * MS_PER_HOUR;
         f->providers[0].completion.give_up_after_ms = 24 * MS_PER_HOUR;

@@ -29,7 +29,7 @@ struct night {
     bool has_restarts;
     bool has_clock_steps;
     uint64_t references;
-    struct daily_window window;
+    struct time_range window;
 };
 
 static int64_t below(struct night *night, int64_t bound)
@@ -58,8 +58,8 @@ static void random_limits(struct night *night, struct limit_settings *limits)
     if (one_in(night, 3))
         limits->jobs_running_max = 1 + (uint32_t)below(night, 6);
     if (one_in(night, 4)) {
-        limits->blackouts = &night->window;
-        limits->blackout_count = 1;
+        limits->hours.blackouts = &night->window;
+        limits->hours.blackout_count = 1;
     }
 }
 
@@ -83,10 +83,10 @@ static void random_settings(struct night *night)
 {
     struct fixture *f = night->f;
 
-    night->window = (struct daily_window){
+    night->window = (struct time_range){
         .zone = &zone_utc,
-        .start_s = (int32_t)below(night, 86400),
-        .end_s = (int32_t)below(night, 86400),
+        .start_s = below(night, 86400),
+        .end_s = below(night, 86400),
         .weekdays = 127,
     };
     f->settings.provider_count = 2;
@@ -101,6 +101,10 @@ static void random_settings(struct night *night)
         f->schedules[i].spread_ms = MS_PER_MINUTE * below(night, 300);
         f->schedules[i].priority = (uint8_t)below(night, 10);
         f->schedules[i].misfire = one_in(night, 3) ? MISFIRE_SKIP : MISFIRE_RUN_ONCE;
+        f->schedules[i].hours = (struct hours_settings){0};
+        if (one_in(night, 4))
+            f->schedules[i].hours =
+                (struct hours_settings){.blackouts = &night->window, .blackout_count = 1};
         if (i != 2)
             f->schedules[i].deadline.duration_ms = MS_PER_HOUR * (1 + below(night, 30));
     }
