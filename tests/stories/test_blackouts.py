@@ -20,9 +20,12 @@ from nights import (
 )
 
 
+SCENARIO = merge(QUICK_SCENARIO, {"finqware": {"cooldown_ms": 0, "quota": "1000/24h"}})
+
+
 @pytest.fixture
 def sandbox(tmp_path):
-    with Sandbox(tmp_path, QUICK_SCENARIO) as started:
+    with Sandbox(tmp_path, SCENARIO) as started:
         yield started
 
 
