@@ -170,6 +170,32 @@ static void test_provider_options(void **state)
         {PROVIDER(", limits: {blackout: 02:00-03:00 Europe/Nowhere}"),
          "3:122: error: time zone \"Europe/Nowhere\": unknown time zone \"Europe/Nowhere\": not in "
          "/usr/share/zoneinfo (an IANA name such as Europe/London is needed)"},
+        {PROVIDER(", completion: {webhook: true}"),
+         "3:125: error: webhook: true needs http.webhooks.public_url, the address that the "
+         "provider "
+         "is told"},
+        {PROVIDER(", completion: {poll: {first: 1m, max: 30s}}"),
+         "3:139: error: poll.max is 30s, less than poll.first (1m)"},
+        {PROVIDER(", consent: {quota: 65/24h}"),
+         "3:120: error: providers.p.consent.quota: 65/24h is out of range; a count of 1 to 64 is "
+         "allowed"},
+        {PROVIDER(", consent: {quota: 40/31d}"),
+         "3:120: error: a quota window of 31d needs attempts to be kept that long; "
+         "state.retain.attempts is 30d"},
+        {PROVIDER(", consent: {cooldown: [6h]}"),
+         "3:123: error: providers.p.consent.cooldown: a single value, or keys with values, is "
+         "expected, a list was "
+         "found"},
+        {PROVIDER(", waits: {pushback: {first: 2h, max: 1h}}"),
+         "3:138: error: waits.pushback: max is less than first"},
+    };
+
+    check_refusals(*state, rows, ROW_COUNT(rows));
+}
+
+static void test_hours_that_are_refused(void **state)
+{
+    static const struct refusal rows[] = {
         {SCHEDULE(", blackout: [2026-12-24, 2026-02-30]"),
          "5:47: error: schedules.s.blackout: \"2026-02-30\": there is no such day (allowed: "
          "\"[DAYS] "
@@ -192,24 +218,6 @@ static void test_provider_options(void **state)
         {GOOD "calendars: {banks: [12-25 Europe/Nowhere]}\n",
          "6:21: error: time zone \"Europe/Nowhere\": unknown time zone \"Europe/Nowhere\": not in "
          "/usr/share/zoneinfo (an IANA name such as Europe/London is needed)"},
-        {PROVIDER(", completion: {webhook: true}"),
-         "3:125: error: webhook: true needs http.webhooks.public_url, the address that the "
-         "provider "
-         "is told"},
-        {PROVIDER(", completion: {poll: {first: 1m, max: 30s}}"),
-         "3:139: error: poll.max is 30s, less than poll.first (1m)"},
-        {PROVIDER(", consent: {quota: 65/24h}"),
-         "3:120: error: providers.p.consent.quota: 65/24h is out of range; a count of 1 to 64 is "
-         "allowed"},
-        {PROVIDER(", consent: {quota: 40/31d}"),
-         "3:120: error: a quota window of 31d needs attempts to be kept that long; "
-         "state.retain.attempts is 30d"},
-        {PROVIDER(", consent: {cooldown: [6h]}"),
-         "3:123: error: providers.p.consent.cooldown: a single value, or keys with values, is "
-         "expected, a list was "
-         "found"},
-        {PROVIDER(", waits: {pushback: {first: 2h, max: 1h}}"),
-         "3:138: error: waits.pushback: max is less than first"},
     };
 
     check_refusals(*state, rows, ROW_COUNT(rows));
@@ -946,6 +954,7 @@ int main(void)
         TEST(test_values),
         TEST(test_institutions),
         TEST(test_calendars),
+        TEST(test_hours_that_are_refused),
         TEST(test_hours_without_effect),
         TEST(test_includes),
         TEST(test_include_errors),

@@ -165,13 +165,33 @@ static void test_texts_with_dates(void **state)
     }
 }
 
+struct refusal {
+    const char *text;
+    size_t offset;
+    const char *told;
+};
+
+static void check_refusals(const struct refusal *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct time_range range = {.start_s = 77};
+        struct time_range_zone zone;
+        size_t offset = SIZE_MAX;
+        struct fault fault = {.text = ""};
+
+        if (time_range_parse(rows[i].text, strlen(rows[i].text), &range, &zone, &offset, &fault) ==
+            RESULT_OK)
+            fail_msg("\"%s\" was taken", rows[i].text);
+        if (offset != rows[i].offset || strstr(fault.text, rows[i].told) == NULL)
+            fail_msg("\"%s\": byte %zu: %s", rows[i].text, offset, fault.text);
+        assert_int_equal(fault.code, FAULT_CONFIGURATION);
+        assert_int_equal(range.start_s, 77);
+    }
+}
+
 static void test_texts_that_are_refused(void **state)
 {
-    static const struct {
-        const char *text;
-        size_t offset;
-        const char *told;
-    } rows[] = {
+    static const struct refusal rows[] = {
         {"", 0, "a time of day is needed here (allowed: \"[DAYS] HH:MM-HH:MM\""},
         {"  ", 2, "a time of day"},
         {"2:00-3:00", 0, "a time of day is needed"},
@@ -205,6 +225,15 @@ static void test_texts_that_are_refused(void **state)
         {"Mo 02:00-03:00", 0, "a weekday"},
         {"Mon Tue 02:00-03:00", 7, "there is more behind the time zone"},
         {"-02:00-03:00", 0, "a weekday"},
+    };
+
+    (void)state;
+    check_refusals(rows, ROW_COUNT(rows));
+}
+
+static void test_dates_that_are_refused(void **state)
+{
+    static const struct refusal rows[] = {
         {"Sat,Sun 22:00 - Mon 06:00", 0, "begins on one day"},
         {"Sat-Sun - Mon", 0, "begins on one day"},
         {"Sat 22:00 - Mon06:00", 15, "a blank is needed behind the weekday"},
@@ -237,20 +266,7 @@ static void test_texts_that_are_refused(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ROW_COUNT(rows); i++) {
-        struct time_range window = {.start_s = 77};
-        struct time_range_zone zone;
-        size_t offset = SIZE_MAX;
-        struct fault fault = {.text = ""};
-
-        if (time_range_parse(rows[i].text, strlen(rows[i].text), &window, &zone, &offset, &fault) ==
-            RESULT_OK)
-            fail_msg("\"%s\" was taken", rows[i].text);
-        if (offset != rows[i].offset || strstr(fault.text, rows[i].told) == NULL)
-            fail_msg("\"%s\": byte %zu: %s", rows[i].text, offset, fault.text);
-        assert_int_equal(fault.code, FAULT_CONFIGURATION);
-        assert_int_equal(window.start_s, 77);
-    }
+    check_refusals(rows, ROW_COUNT(rows));
 }
 
 struct borders_row {
@@ -545,6 +561,7 @@ int main(void)
         cmocka_unit_test(test_texts_that_are_taken),
         cmocka_unit_test(test_texts_with_dates),
         cmocka_unit_test(test_texts_that_are_refused),
+        cmocka_unit_test(test_dates_that_are_refused),
         cmocka_unit_test(test_openings),
         cmocka_unit_test(test_openings_of_dates),
         cmocka_unit_test(test_nothing_more),
