@@ -31,8 +31,7 @@ void answer_push_consent(struct scheduler *scheduler, uint32_t index, const stru
         consent->refusals++;
     /* An instant that has passed already would have us ask again at once, for ever. */
     until = utc_later(until, utc_add_ms(scheduler->now.utc, MS_PER_SECOND));
-    instant_set(&consent->not_before, until);
-    consent->not_before_reason = (uint8_t)reason;
+    consent_set_not_before(consent, until, reason);
     job_record_state(scheduler, index, until, reason, NULL); /* a restart has to know, too */
 }
 
@@ -397,20 +396,12 @@ static void answer_to_initiation(struct scheduler *scheduler, uint32_t index,
 
 /* ---- entry ---- */
 
-static void learn_expires(struct scheduler *scheduler, struct job *job, const struct answer *answer,
-                          const struct evidence *evidence)
+/* Does it say that the consent is good: data came, or a look-up found it active? */
+static bool says_active(enum request_kind request, const struct answer *answer)
 {
-    struct consent *consent = &scheduler->consents[job->consent];
-    uint32_t expires_s = consent_seconds_floor(answer->expires);
-    struct record *record;
-
-    if (answer->expires.ms == UTC_NONE.ms || expires_s >= consent->expires_s)
-        return;
-    consent->expires_s = expires_s;
-    consent->flags |= CONSENT_LEARNED_EXPIRES;
-    record = core_record(scheduler, RECORD_EXPIRES, evidence);
-    record->as.expires.consent = job->consent;
-    record->as.expires.expires = answer->expires;
+    if (request == REQUEST_LOOK_UP)
+        return answer->look_up == LOOK_UP_ACTIVE;
+    return answer->class_ == CLASS_SUCCESS || answer->class_ == CLASS_PARTIAL;
 }
 
 /* A refusal that asks for a pause: 429 always, anything else when it names one (Retry-After). */
@@ -455,7 +446,8 @@ void answer_take(struct scheduler *scheduler, uint32_t index, enum request_kind 
         provider_gate_accepted(scheduler, provider, job, answer->answered);
     else if (!provider_gate_refused(scheduler, provider, job))
         judged.class_ = CLASS_REJECTED; /* only this consent is refused */
-    learn_expires(scheduler, job, answer, evidence);
+    consent_learn_expires(scheduler, job->consent, answer->expires, says_active(request, answer),
+                          evidence);
     switch (request) {
     case REQUEST_INITIATE:
         answer_to_initiation(scheduler, index, &judged, reached, evidence);

@@ -55,11 +55,44 @@ uint32_t consent_seconds_ceil(struct utc_time at)
     return consent_seconds_floor(utc_add_ms(at, MS_PER_SECOND - 1));
 }
 
+static struct utc_time end_of(uint32_t expires_s)
+{
+    if (expires_s == UINT32_MAX)
+        return UTC_NEVER;
+    return (struct utc_time){(int64_t)expires_s * MS_PER_SECOND};
+}
+
 struct utc_time consent_expires(const struct consent *consent)
 {
-    if (consent->expires_s == UINT32_MAX)
-        return UTC_NEVER;
-    return (struct utc_time){(int64_t)consent->expires_s * MS_PER_SECOND};
+    return end_of(consent->expires_s < consent->learned_expires_s ? consent->expires_s
+                                                                  : consent->learned_expires_s);
+}
+
+struct utc_time consent_learned_expires(const struct consent *consent)
+{
+    return end_of(consent->learned_expires_s);
+}
+
+void consent_learn_expires(struct scheduler *scheduler, uint32_t index, struct utc_time expires,
+                           bool is_active, const struct evidence *evidence)
+{
+    struct consent *consent = &scheduler->consents[index];
+    struct utc_time before = consent_expires(consent);
+    uint32_t old_s = consent->learned_expires_s;
+    uint32_t expires_s = consent_seconds_floor(expires);
+    struct record *record;
+
+    if (expires.ms == UTC_NONE.ms || expires_s == old_s || (expires_s > old_s && !is_active))
+        return;
+    consent->learned_expires_s = expires_s;
+    if (consent_expires(consent).ms == before.ms) { /* its row ends it sooner anyway */
+        consent->learned_expires_s = old_s;
+        return;
+    }
+    record = core_record(scheduler, RECORD_EXPIRES, evidence);
+    record->as.expires.consent = index;
+    record->as.expires.expires = expires;
+    record->as.expires.before = before;
 }
 
 uint64_t consent_reference(const struct consent *consent)
@@ -115,7 +148,7 @@ void consent_charge(struct scheduler *scheduler, uint32_t consent, struct utc_ti
 
     quota_charge(&quota, at);
     instant_set(&c->charged, quota.newest);
-    c->cooldown_kinds = (uint8_t)((c->cooldown_kinds & 3u) << 2 | COOLDOWN_AFTER_ACCEPT);
+    c->cooldown_kinds = ((c->cooldown_kinds & 3u) << 2 | COOLDOWN_AFTER_ACCEPT) & 15u;
 }
 
 void consent_uncharge(struct scheduler *scheduler, uint32_t consent)
@@ -125,7 +158,7 @@ void consent_uncharge(struct scheduler *scheduler, uint32_t consent)
 
     quota_uncharge(&quota, consent_provider(scheduler, consent)->settings.quota.window_ms);
     instant_set(&c->charged, quota.newest);
-    c->cooldown_kinds = (uint8_t)(c->cooldown_kinds >> 2 & 3u);
+    c->cooldown_kinds = c->cooldown_kinds >> 2 & 3u;
 }
 
 void consent_postpone_charge(struct scheduler *scheduler, uint32_t consent, struct utc_time at)
@@ -146,7 +179,7 @@ void consent_settle_charge(struct scheduler *scheduler, uint32_t consent, enum o
         kind = COOLDOWN_AFTER_SUCCESS;
     else if (outcome == OUTCOME_FAILED || outcome == OUTCOME_RECONNECT_REQUIRED)
         kind = COOLDOWN_AFTER_FAILURE;
-    c->cooldown_kinds = (uint8_t)((c->cooldown_kinds & ~3u) | kind);
+    c->cooldown_kinds = ((c->cooldown_kinds & 12u) | kind) & 15u;
 }
 
 enum reason consent_refusal(const struct scheduler *scheduler, uint32_t consent,
@@ -159,11 +192,19 @@ enum reason consent_refusal(const struct scheduler *scheduler, uint32_t consent,
         return REASON_REMOVED;
     if (c->mode == MODE_LISTEN)
         return REASON_LISTEN_ONLY;
-    if (now.ms >= consent_expires(c).ms)
+    if (now.ms >= utc_add_ms(consent_expires(c),
+                             -consent_provider(scheduler, consent)->settings.expiry_margin_ms)
+                      .ms)
         return REASON_EXPIRED;
     if ((c->flags & CONSENT_IS_HELD) != 0)
         return REASON_HELD;
     return REASON_NONE;
+}
+
+void consent_set_not_before(struct consent *consent, struct utc_time until, enum reason reason)
+{
+    instant_set(&consent->not_before, until);
+    consent->not_before_reason = (unsigned)reason & 63u;
 }
 
 struct utc_time consent_not_before(const struct scheduler *scheduler, uint32_t consent,
@@ -237,7 +278,7 @@ struct utc_time consent_paused_until(const struct scheduler *scheduler, uint32_t
 
 void consent_fold(struct consent *consent, enum outcome outcome, struct utc_time at)
 {
-    consent->last_outcome = (uint8_t)outcome;
+    consent->last_outcome = (unsigned)outcome & 7u;
     switch (outcome) {
     case OUTCOME_REFRESHED:
     case OUTCOME_PARTIAL:

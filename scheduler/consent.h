@@ -15,7 +15,14 @@ void instant_set(struct instant *instant, struct utc_time at);
 /* Seconds that fit 32 bits: rounded down (expires) or up (pauses); never stays never. */
 uint32_t consent_seconds_floor(struct utc_time at);
 uint32_t consent_seconds_ceil(struct utc_time at);
-struct utc_time consent_expires(const struct consent *consent); /* UTC_NEVER */
+/* Its end: the sooner of what its row and its provider say; UTC_NEVER. */
+struct utc_time consent_expires(const struct consent *consent);
+struct utc_time consent_learned_expires(const struct consent *consent); /* UTC_NEVER */
+/* The provider told the end of the consent. A sooner one always counts; a later one when the
+ * provider says in the same breath that the consent is good (`is_active`): the customer was there
+ * meanwhile. Gives a record when the consent's own end moves by it. UTC_NONE: told nothing. */
+void consent_learn_expires(struct scheduler *scheduler, uint32_t consent, struct utc_time expires,
+                           bool is_active, const struct evidence *evidence);
 
 uint64_t consent_reference(const struct consent *consent); /* 0: none */
 void consent_set_reference(struct consent *consent, uint64_t hash);
@@ -35,10 +42,12 @@ void consent_postpone_charge(struct scheduler *scheduler, uint32_t consent, stru
 /* What is now known of the newest charge, by how its job ended. */
 void consent_settle_charge(struct scheduler *scheduler, uint32_t consent, enum outcome outcome);
 
-/* Why nothing at all may be sent for it: removed, listen_only, expired, held; REASON_NONE. */
+/* Why nothing at all may be initiated for it: removed, listen_only, expired (or so soon that it is
+ * not worth a charge), held; REASON_NONE. */
 enum reason consent_refusal(const struct scheduler *scheduler, uint32_t consent,
                             struct utc_time now);
 /* Its three clocks, each `now` when open. */
+void consent_set_not_before(struct consent *consent, struct utc_time until, enum reason reason);
 struct utc_time consent_not_before(const struct scheduler *scheduler, uint32_t consent,
                                    struct utc_time now);
 struct utc_time consent_cooldown_end(const struct scheduler *scheduler, uint32_t consent,

@@ -62,37 +62,38 @@ enum consent_flag {
     CONSENT_IN_USE = 1,
     CONSENT_IS_HELD = 2,
     CONSENT_IS_SUSPENDED = 4,
-    CONSENT_LEARNED_EXPIRES = 8, /* expires_s came from an answer */
-    CONSENT_LET_GO = 16,         /* its row changed while held: released by the next step */
-    CONSENT_HAS_ROW = 32,        /* row_mark is that of a row seen since the start */
+    CONSENT_LET_GO = 8,   /* its row changed while held: released by the next step */
+    CONSENT_HAS_ROW = 16, /* its dates are those of a row seen since the start */
 };
 
 /* What is known of the charge that the cooldown counts from. */
 enum cooldown_kind { COOLDOWN_AFTER_ACCEPT, COOLDOWN_AFTER_SUCCESS, COOLDOWN_AFTER_FAILURE };
 
 struct consent {
-    uint32_t hash_high;      /* upper half of the consent's hash */
-    uint32_t institution;    /* inner place */
-    uint32_t expires_s;      /* UINT32_MAX: never; rounded down */
-    uint32_t row_mark;       /* fingerprint of expires and authorized_at in its row */
-    uint32_t paused_until_s; /* 0: not paused, UINT32_MAX: until resumed; rounded up */
-    uint32_t job;            /* its live job; NONE_INDEX */
+    uint32_t hash_high;         /* upper half of the consent's hash */
+    uint32_t institution;       /* inner place */
+    uint32_t expires_s;         /* in its row; UINT32_MAX: never; rounded down */
+    uint32_t learned_expires_s; /* what its provider said last; likewise */
+    uint32_t paused_until_s;    /* 0: not paused, UINT32_MAX: until resumed; rounded up */
+    uint32_t job;               /* its live job; NONE_INDEX */
     struct instant last_attempt;
     struct instant last_success;
     struct instant not_before;
     struct instant charged;   /* newest charge of the quota */
     struct instant reference; /* lower 48 bits of the last job id's hash; 0 none */
     uint16_t schedule_set;    /* UINT16_MAX: none */
+    uint16_t authorized_mark; /* lower half of the seconds of authorized_at in its row */
     uint8_t priority;
-    uint8_t mode;
-    uint8_t last_outcome;
-    uint8_t not_before_reason;
     uint8_t failures; /* consecutive, saturates */
     uint8_t refusals; /* for cooldown, consecutive, saturates */
     uint8_t flags;
-    uint8_t cooldown_kinds; /* of the newest charge, and of the one before in the next 2 bits */
+    uint8_t not_before_reason : 6;
+    uint8_t mode : 2;
+    uint8_t last_outcome : 3;
+    uint8_t cooldown_kinds : 4; /* of the newest charge, and of the one before in the upper half */
 };
 _Static_assert(sizeof(struct consent) == 64, "a consent is one cache line");
+_Static_assert(REASON_COUNT <= 64 && OUTCOME_COUNT <= 8 && MODE_COUNT <= 4, "they fit their bits");
 
 /* ---- limit nodes ---- */
 

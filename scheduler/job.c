@@ -568,8 +568,7 @@ void job_close_in_doubt(struct scheduler *scheduler, uint32_t index,
         job->doubt_sent, job_provider(scheduler, job)->settings.completion.give_up_after_ms);
 
     if (clear.ms > scheduler->now.utc.ms && clear.ms > instant_get(&consent->not_before).ms) {
-        instant_set(&consent->not_before, clear);
-        consent->not_before_reason = REASON_IN_DOUBT;
+        consent_set_not_before(consent, clear, REASON_IN_DOUBT);
         job_record_state(scheduler, index, clear, REASON_IN_DOUBT, evidence);
     }
     job_close(scheduler, index, OUTCOME_UNKNOWN, REASON_IN_DOUBT, evidence);

@@ -2,7 +2,6 @@
  * population.c - see population.h. */
 #include "scheduler/population.h"
 
-#include "base/text.h"
 #include "scheduler/consent.h"
 #include "scheduler/job.h"
 #include "scheduler/run.h"
@@ -52,31 +51,32 @@ static void count_in(struct scheduler *scheduler, const struct consent *consent,
     }
 }
 
-static uint32_t row_mark_of(const struct consent_settings *settings)
+/* Dates that differ by up to 511 days have different marks, and instants that differ by up to 18
+ * hours. */
+static uint16_t mark_of(struct utc_time authorized_at)
 {
-    int64_t row[2] = {settings->expires.ms, settings->authorized_at.ms};
-
-    return (uint32_t)hash_bytes(row, sizeof row, 0);
+    return (uint16_t)(authorized_at.ms == UTC_NONE.ms ? UINT16_MAX
+                                                      : authorized_at.ms / MS_PER_SECOND);
 }
 
 /* A changed `expires` or `authorized_at`: the customer was here. */
 static void take_row(struct scheduler *scheduler, struct consent *consent,
                      const struct consent_settings *settings)
 {
-    uint32_t mark = row_mark_of(settings);
+    uint16_t mark = mark_of(settings->authorized_at);
     uint32_t expires_s = consent_seconds_floor(settings->expires);
-    bool is_changed = (consent->flags & CONSENT_HAS_ROW) != 0 && consent->row_mark != mark;
+    bool is_changed = (consent->flags & CONSENT_HAS_ROW) != 0 &&
+                      (consent->expires_s != expires_s || consent->authorized_mark != mark);
 
     if (is_changed) {
-        consent->flags &= (uint8_t)~CONSENT_LEARNED_EXPIRES;
+        consent->learned_expires_s = UINT32_MAX;
         if ((consent->flags & CONSENT_IS_HELD) != 0) {
             consent->flags |= CONSENT_LET_GO;
             scheduler->has_released = true;
         }
     }
-    if ((consent->flags & CONSENT_LEARNED_EXPIRES) == 0 || expires_s < consent->expires_s)
-        consent->expires_s = expires_s;
-    consent->row_mark = mark;
+    consent->expires_s = expires_s;
+    consent->authorized_mark = mark;
     consent->flags |= CONSENT_HAS_ROW;
 }
 
@@ -103,7 +103,7 @@ void scheduler_consent_put(struct scheduler *scheduler, uint32_t number,
     consent->institution = institution;
     consent->schedule_set = settings->schedule_set;
     consent->priority = settings->priority;
-    consent->mode = settings->mode;
+    consent->mode = settings->mode & 3u;
     consent->flags |= CONSENT_IN_USE;
     take_row(scheduler, consent, settings);
     count_in(scheduler, consent, true);

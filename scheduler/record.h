@@ -230,7 +230,8 @@ struct record {
         } hold;                 /* also release */
         struct {
             uint32_t consent;
-            struct utc_time expires;
+            struct utc_time expires; /* as the provider says */
+            struct utc_time before;  /* the end that counted until now; UTC_NEVER */
         } expires;
         struct {
             uint32_t provider;

@@ -19,26 +19,21 @@ void scheduler_recover_consent(struct scheduler *scheduler, uint32_t number,
                                const struct consent_past *past)
 {
     struct consent *consent;
-    uint32_t expires_s;
 
     if (!is_known(scheduler, number))
         return;
     consent = &scheduler->consents[number];
-    expires_s = consent_seconds_floor(past->learned_expires);
-    consent->last_outcome = (uint8_t)past->last_outcome;
+    consent->last_outcome = (unsigned)past->last_outcome & 7u;
     instant_set(&consent->last_success, past->last_success);
     instant_set(&consent->last_attempt, past->last_attempt);
     consent->failures =
         (uint8_t)(past->consecutive_failures < UINT8_MAX ? past->consecutive_failures : UINT8_MAX);
     consent->refusals =
         (uint8_t)(past->cooldown_refusals < UINT8_MAX ? past->cooldown_refusals : UINT8_MAX);
-    instant_set(&consent->not_before, past->not_before);
-    consent->not_before_reason = (uint8_t)past->not_before_reason;
+    consent_set_not_before(consent, past->not_before, past->not_before_reason);
     consent_set_reference(consent, past->reference_hash);
-    if (past->learned_expires.ms != UTC_NONE.ms && expires_s < consent->expires_s) {
-        consent->expires_s = expires_s;
-        consent->flags |= CONSENT_LEARNED_EXPIRES;
-    }
+    if (past->learned_expires.ms != UTC_NONE.ms)
+        consent->learned_expires_s = consent_seconds_floor(past->learned_expires);
     if (past->is_held)
         consent->flags |= CONSENT_IS_HELD;
     if (past->is_held && past->is_suspended)

@@ -50,6 +50,7 @@ enum result room_consents(struct scheduler *scheduler, uint32_t consent_max, str
     for (size_t i = old_count; i <= consent_max; i++) {
         scheduler->consents[i].job = NONE_INDEX;
         scheduler->consents[i].expires_s = UINT32_MAX;
+        scheduler->consents[i].learned_expires_s = UINT32_MAX;
         scheduler->consents[i].schedule_set = UINT16_MAX;
     }
     if (gaps > 0)

@@ -99,6 +99,7 @@ struct provider_settings {
                               on the way, so that the provider's own count agrees */
     bool needs_token;      /* requests wait for EVENT_TOKEN */
     bool can_look_up;      /* the definition knows how to ask for a consent's state */
+    int64_t expiry_margin_ms; /* nothing is initiated for a consent that ends so soon */
 };
 
 /* One node per (provider, institution name); "-" where a consent has none. */

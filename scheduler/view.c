@@ -20,8 +20,7 @@ void scheduler_consent_past(const struct scheduler *scheduler, uint32_t number,
         .not_before = instant_get(&consent->not_before),
         .not_before_reason = (enum reason)consent->not_before_reason,
         .reference_hash = consent_reference(consent),
-        .learned_expires =
-            (consent->flags & CONSENT_LEARNED_EXPIRES) != 0 ? consent_expires(consent) : UTC_NEVER,
+        .learned_expires = consent_learned_expires(consent),
         .is_held = (consent->flags & CONSENT_IS_HELD) != 0,
         .is_suspended = (consent->flags & CONSENT_IS_SUSPENDED) != 0,
     };
