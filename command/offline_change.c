@@ -87,7 +87,8 @@ static enum result release_row(void *context, uint32_t count, const char *const 
 {
     const struct release *release = context;
     const char *consent = NULL;
-    struct record record = {.kind = RECORD_RELEASE, .at = release->now, .as.hold.is_asked = true};
+    struct record record = {
+        .kind = RECORD_RELEASE, .at = release->now, .as.hold.source = HOLD_BY_PERSON};
     struct audit audit;
 
     for (uint32_t i = 0; i < count; i++)

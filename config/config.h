@@ -22,6 +22,8 @@ struct consent_table;
 struct inline_consents;
 struct yaml_node;
 
+#define CONSENT_LEADS_MAX 7
+
 struct config_provider {
     const char *name;
     const char *api; /* as written: built-in name or path */
@@ -39,7 +41,9 @@ struct config_provider {
     const char *ca_file;                     /* NULL: the system's */
     int64_t connect_timeout_ms;
     int64_t request_timeout_ms;
-    uint32_t body_bytes_max; /* answers beyond this are bad answers */
+    uint32_t body_bytes_max;            /* answers beyond this are bad answers */
+    int64_t warn_ms[CONSENT_LEADS_MAX]; /* before a consent's end, the longest first */
+    uint32_t warn_count;
     struct place place;
     struct limit_settings institution_default; /* template of the institution nodes */
     struct institution_settings *institutions; /* named entries, merged over the template */

@@ -52,6 +52,8 @@ bool config_files_read(struct load *load);
 
 struct yaml_node *config_tree_mapping(struct arena *arena, struct place place);
 struct yaml_node *config_tree_scalar(struct arena *arena, const char *text, struct place place);
+struct yaml_node *config_tree_sequence(struct arena *arena, const char *const *texts, size_t count,
+                                       struct place place);
 /* A copy that shares nothing with the original but texts and places. */
 struct yaml_node *config_tree_copy(struct arena *arena, const struct yaml_node *node);
 /* Add a key that is not there yet. */
@@ -122,6 +124,14 @@ void config_calendars_check(struct load *load);
 /* Warn of a schedule whose hours leave no time for any of its runs. */
 void config_hours_check_schedule(struct load *load, const struct schedule_settings *settings,
                                  struct place place);
+/* --- config_consent_life.c ----------------------------------------------------------------------
+ */
+
+/* Put the defaults that depend on the definition into the provider's mapping `consent`. */
+void config_consent_life_defaults(struct load *load, const struct api_definition *definition,
+                                  struct yaml_node *consent);
+void config_consent_life_make(struct load *load, struct config_provider *provider,
+                              struct provider_settings *settings, const struct yaml_node *consent);
 
 /* --- config_providers.c, config_schedules.c -------------------------------------------------- */
 

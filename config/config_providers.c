@@ -84,6 +84,7 @@ static void put_defaults(struct load *load, const struct api_definition *definit
                          cooldown->after_failure_ms);
         default_duration(load, under, "providers.*.consent.cooldown.after_success",
                          cooldown->after_success_ms);
+        config_consent_life_defaults(load, definition, part_to_change(load, node, "consent"));
     }
     if (definition->mode_count == 1 && part(node, "auth") != NULL)
         config_default(load, part_to_change(load, node, "auth"), "providers.*.auth.mode",
@@ -367,6 +368,7 @@ static void make_provider(struct load *load, uint32_t index, const struct yaml_n
     config_limits_make(load, limits, NULL, &settings->limits);
     settings->rate_guard_ms = config_get_number(limits, "providers.*.limits.guard", 0);
     make_consent_rules(load, settings, node);
+    config_consent_life_make(load, provider, settings, part(node, "consent"));
     make_completion(load, provider, &settings->completion, node);
     waits = part(node, "waits");
     make_cooldown_wait(load, settings, part(node, "consent"), waits);

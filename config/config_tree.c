@@ -36,6 +36,20 @@ struct yaml_node *config_tree_scalar(struct arena *arena, const char *text, stru
     return node;
 }
 
+struct yaml_node *config_tree_sequence(struct arena *arena, const char *const *texts, size_t count,
+                                       struct place place)
+{
+    struct yaml_node *node = need(arena_alloc(arena, sizeof *node));
+
+    node->kind = YAML_SEQUENCE;
+    node->place = place;
+    node->count = count;
+    node->values = need(arena_alloc(arena, (count + 1) * sizeof(struct yaml_node *)));
+    for (size_t i = 0; i < count; i++)
+        node->values[i] = config_tree_scalar(arena, texts[i], place);
+    return node;
+}
+
 struct yaml_node *config_tree_copy(struct arena *arena, const struct yaml_node *node)
 {
     struct yaml_node *copy = need(arena_alloc(arena, sizeof *copy));

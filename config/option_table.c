@@ -3,6 +3,7 @@
 #include "config/option_table.h"
 
 #include "base/time_point.h"
+#include "config/config.h"
 #include "scheduler/settings.h"
 
 #define DAYS(n) ((n)*MS_PER_DAY)
@@ -287,6 +288,12 @@ const struct config_option option_table[] = {
      .default_note = FROM_DEFINITION,
      .max = DAYS(366),
      .help = "It ended with fresh data."},
+    {.path = "providers.*.consent.expiry_margin",
+     .type = OPTION_DURATION,
+     .default_text = "3m",
+     .max = DAYS(7),
+     .help = "Nothing is initiated for a consent that ends so soon: its slots are skipped as "
+             "`expired`, and none of its quota is spent."},
     {.path = "providers.*.consent.quota",
      .type = OPTION_RATE,
      .default_text = "4/24h",
@@ -295,6 +302,25 @@ const struct config_option option_table[] = {
      .max = QUOTA_COUNT_MAX,
      .help = "Most initiations of one consent in a rolling window; `none` where nothing limits "
              "them."},
+    {.path = "providers.*.consent.recheck",
+     .type = OPTION_DURATION,
+     .words = "none",
+     .default_note = "`7d`, or `none` where the API definition has no look-up",
+     .max = DAYS(366),
+     .help = "Each held consent is looked up once in so long, spread evenly, and let go when the "
+             "provider says that it is active again; `none` or `0s` never asks."},
+    {.path = "providers.*.consent.warn",
+     .type = OPTION_LIST,
+     .max = CONSENT_LEADS_MAX,
+     .one_or_list = true,
+     .default_note = "`[7d, 1d]`",
+     .help = "How long before its end a consent is warned of, once for each; `[]`: never. The "
+             "longest also says when it enters `v1_reconnect`."},
+    {.path = "providers.*.consent.warn[]",
+     .type = OPTION_DURATION,
+     .min = SECONDS(1),
+     .max = DAYS(366),
+     .help = "One of them."},
     {.path = "providers.*.customer_secret",
      .type = OPTION_SECRET,
      .default_note = "none",

@@ -82,6 +82,7 @@ static void queue_answer(struct engine *engine, struct time_now now, const struc
     struct event event = {.kind = EVENT_ANSWER};
 
     event.as.answer.job_slot = flight->job_slot;
+    event.as.answer.consent = flight->consent;
     event.as.answer.request = flight->kind;
     event.as.answer.answer = *answer;
     engine_put_event(engine, now, &event, texts, http_status);
@@ -125,6 +126,7 @@ static struct flight *flight_create(struct engine *engine, const struct effect *
     flight->job_slot = effect->job_slot;
     flight->job = effect->job;
     flight->attempt = effect->attempt;
+    flight->consent = effect->consent;
     flight->link = provider_link_retain(link);
     text_init(&flight->customer_secret, CUSTOMER_SECRET_BYTES_MAX);
     flight->next = engine->open_flights;
@@ -206,6 +208,44 @@ static enum result build_and_send(struct engine *engine, struct time_now now, st
     return result;
 }
 
+/* What a look-up without a job says of its consent: borrowed from the population. False: the
+ * consent is gone. */
+static bool look_up_context(const struct engine *engine, uint32_t consent,
+                            struct provider_link *link, struct job_context *context)
+{
+    struct consent_view view;
+
+    if (!population_get(&engine->population, consent, &view))
+        return false;
+    *context = (struct job_context){
+        .consent = consent,
+        .link = link,
+        .id = view.id,
+        .customer = view.customer,
+        .institution = strcmp(view.institution_name, "-") == 0 ? "" : view.institution_name,
+        .customer_is_own_id = view.customer_is_own_id,
+        .look_back_ms = -1,
+        .look_until_ms = -1,
+    };
+    return true;
+}
+
+static void perform_look_up(struct engine *engine, struct time_now now, const struct effect *effect)
+{
+    struct job_context context;
+    struct flight *flight;
+    struct fault fault;
+
+    REQUIRE(effect->provider < engine->link_count);
+    flight = flight_create(engine, effect, engine->links[effect->provider]);
+    if (!look_up_context(engine, effect->consent, flight->link, &context))
+        (void)fault_set(&fault, FAULT_TEMPORARY, "the consent was removed meanwhile");
+    else if (build_and_send(engine, now, flight, &context, &fault) == RESULT_OK)
+        return;
+    answer_unsent(engine, now, flight, &fault);
+    flight_end(flight);
+}
+
 void engine_perform(struct engine *engine, struct time_now now, const struct effect *effect)
 {
     struct job_context *job = NULL;
@@ -213,6 +253,10 @@ void engine_perform(struct engine *engine, struct time_now now, const struct eff
     struct flight *flight;
     struct fault fault;
 
+    if (effect->request != REQUEST_TOKEN && effect->job_slot == NO_JOB) {
+        perform_look_up(engine, now, effect);
+        return;
+    }
     if (effect->request == REQUEST_TOKEN) {
         REQUIRE(effect->provider < engine->link_count);
         link = engine->links[effect->provider];
@@ -238,6 +282,7 @@ void engine_on_sent(void *user, struct time_now at)
     event.as.sent.job_slot = flight->job_slot;
     event.as.sent.provider = engine_link_index(flight->engine, flight->link);
     event.as.sent.request = flight->kind;
+    event.as.sent.consent = flight->consent;
     event.as.sent.at = at.mono;
     event.as.sent.at_utc = at.utc;
     engine_put_event(flight->engine, at, &event, NULL, 0);
@@ -352,6 +397,29 @@ static void note_job_ids(struct engine *engine, struct time_now now, const struc
     }
 }
 
+/* The answer to a look-up without a job. One about a consent that is gone says nothing any more. */
+static void look_up_answered(struct flight *flight, const struct transport_answer *transport)
+{
+    struct engine *engine = flight->engine;
+    struct job_context context;
+    struct request_variables ours;
+    struct answer answer = ANSWER_NONE;
+    struct answer_texts texts = {0};
+
+    answer.reached_socket = transport->reached_socket;
+    if (look_up_context(engine, flight->consent, flight->link, &context)) {
+        job_variables(engine, &context, &flight->customer_secret, "", transport->answered.utc,
+                      &ours);
+        classify(flight, transport, &ours, &answer, &texts);
+    }
+    log_begin(engine->log, transport->answered.utc, LOG_DEBUG, "consent_looked_up");
+    log_text(engine->log, "provider", flight->link->settings->name);
+    log_integer(engine->log, "http_status", transport->http_status);
+    log_text(engine->log, "code", texts.error_code[0] == '\0' ? NULL : texts.error_code);
+    log_end(engine->log);
+    queue_answer(engine, transport->answered, flight, &answer, &texts, transport->http_status);
+}
+
 void engine_on_answer(void *user, const struct transport_answer *transport)
 {
     struct flight *flight = user;
@@ -363,6 +431,11 @@ void engine_on_answer(void *user, const struct transport_answer *transport)
 
     if (flight->kind == REQUEST_TOKEN) {
         token_answered(flight, transport);
+        flight_end(flight);
+        return;
+    }
+    if (flight->job_slot == NO_JOB) {
+        look_up_answered(flight, transport);
         flight_end(flight);
         return;
     }

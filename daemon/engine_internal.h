@@ -43,8 +43,9 @@ struct decisions {
 struct flight {
     struct engine *engine;
     enum request_kind kind;
-    uint32_t job_slot; /* not for tokens */
+    uint32_t job_slot; /* not for tokens; NO_JOB: a look-up of `consent` without a job */
     uint64_t job;
+    uint32_t consent;
     uint16_t attempt;
     struct provider_link *link;  /* retained */
     struct text customer_secret; /* kept to keep it out of texts; wiped */

@@ -215,6 +215,7 @@ void engine_committed(struct engine *engine, struct time_now now, const struct r
     case RECORD_ATTEMPT:
     case RECORD_ANSWER:
     case RECORD_JOB_STATE:
+    case RECORD_RECHECK:
     case RECORD_EXPIRES:
     case RECORD_CALLS:
     case RECORD_SCHEDULE: break;

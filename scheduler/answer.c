@@ -6,6 +6,7 @@
 #include "scheduler/job.h"
 #include "scheduler/limit_node.h"
 #include "scheduler/provider_gate.h"
+#include "scheduler/recheck.h"
 #include "scheduler/retry_delay.h"
 #include "scheduler/share.h"
 #include "scheduler/work.h"
@@ -65,10 +66,12 @@ static void hold_consent(struct scheduler *scheduler, uint32_t index, bool is_su
     record->as.hold.consent = job->consent;
     record->as.hold.reason = REASON_HELD;
     record->as.hold.is_suspended = is_suspended;
+    record->as.hold.source = HOLD_BY_JOB;
     record->as.hold.job = job->number;
     scheduler->consents[job->consent].flags |= CONSENT_IS_HELD;
     if (is_suspended)
         scheduler->consents[job->consent].flags |= CONSENT_IS_SUSPENDED;
+    recheck_noted(scheduler, job->consent);
 }
 
 static void finish_reconnect(struct scheduler *scheduler, uint32_t index,
@@ -443,8 +446,8 @@ void answer_take(struct scheduler *scheduler, uint32_t index, enum request_kind 
     job_request_ended(scheduler, index, reached);
     feed_gates(scheduler, job, answer);
     if (answer->class_ != CLASS_CREDENTIALS)
-        provider_gate_accepted(scheduler, provider, job, answer->answered);
-    else if (!provider_gate_refused(scheduler, provider, job))
+        provider_gate_accepted(scheduler, provider, &job->pass, answer->answered);
+    else if (!provider_gate_refused(scheduler, provider, &job->pass))
         judged.class_ = CLASS_REJECTED; /* only this consent is refused */
     consent_learn_expires(scheduler, job->consent, answer->expires, says_active(request, answer),
                           evidence);

@@ -2,6 +2,7 @@
  * check.c - every invariant of the core, counted anew from the ground. See scheduler.h. */
 #include "scheduler/job_state.h"
 #include "scheduler/lane.h"
+#include "scheduler/recheck.h"
 #include "scheduler/run.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/work.h"
@@ -32,6 +33,10 @@ static void check_node(const struct scheduler *scheduler, const struct limit_nod
     if (institution == NONE_INDEX && scheduler->providers[provider].token_requested) {
         in_flight++;
         pending += !scheduler->providers[provider].token_is_sent;
+    }
+    if (institution == NONE_INDEX) {
+        in_flight += recheck_outstanding(&scheduler->providers[provider]);
+        pending += recheck_pending(&scheduler->providers[provider]);
     }
     REQUIRE(node->requests_in_flight == in_flight);
     REQUIRE(node->jobs_running == running);
@@ -193,7 +198,8 @@ static void check_jobs(const struct scheduler *scheduler)
     }
     REQUIRE(live == scheduler->jobs_live);
     for (uint32_t i = 0; i < scheduler->provider_count; i++)
-        outstanding += scheduler->providers[i].token_requested;
+        outstanding +=
+            scheduler->providers[i].token_requested + recheck_outstanding(&scheduler->providers[i]);
     REQUIRE(outstanding == scheduler->requests_outstanding);
 }
 

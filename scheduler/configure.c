@@ -10,6 +10,7 @@
 #include "scheduler/limit_node.h"
 #include "scheduler/population.h"
 #include "scheduler/provider_gate.h"
+#include "scheduler/recheck.h"
 #include "scheduler/room.h"
 #include "scheduler/run.h"
 #include "scheduler/work.h"
@@ -36,9 +37,11 @@ static uint32_t pending_permits(const struct scheduler *scheduler, uint32_t prov
         else
             pending += scheduler->institutions[job->institution].provider == provider;
     }
-    if (institution == NONE_INDEX && scheduler->providers[provider].token_requested &&
-        !scheduler->providers[provider].token_is_sent)
-        pending++;
+    if (institution == NONE_INDEX) {
+        pending += recheck_pending(&scheduler->providers[provider]);
+        pending += scheduler->providers[provider].token_requested &&
+                   !scheduler->providers[provider].token_is_sent;
+    }
     return pending;
 }
 

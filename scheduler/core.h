@@ -118,6 +118,46 @@ struct obstacle {
     struct mono_time mono; /* earliest by the monotonic clock; MONO_NEVER likewise */
 };
 
+/* What the credentials' gate has to know of one request that is out, and of those before it. */
+struct gate_pass {
+    uint32_t token_number;     /* the token that the request carries */
+    uint32_t answers_accepted; /* the provider's count at its last refusal */
+    uint8_t strikes;
+    bool is_probe; /* the request probes stopped credentials */
+};
+
+/* ---- look-ups without a job (recheck.h) ---- */
+
+#define RECHECK_CALLS_MAX 4
+#define RECHECK_PROMPTS_MAX 64
+
+struct recheck_call {
+    uint32_t consent; /* 0: the place is free */
+    bool is_out;      /* its request is out, else it waits for its turn */
+    bool is_sent;     /* the request was handed over */
+    bool is_by_hand;  /* the hand came to it, else a webhook asked */
+    bool was_held;    /* when it was asked for */
+    uint8_t tries;
+    struct mono_time not_before;
+    struct gate_pass pass;
+};
+
+/* A consent that a webhook told something about. */
+struct recheck_prompt {
+    uint32_t consent; /* 0: free */
+    bool is_waiting;
+    struct mono_time not_before; /* waiting or not: no look-up for it sooner */
+};
+
+struct recheck {
+    struct recheck_call calls[RECHECK_CALLS_MAX];
+    struct recheck_prompt prompts[RECHECK_PROMPTS_MAX];
+    uint32_t prompts_waiting;
+    uint32_t hand;            /* the consent that it comes to next */
+    struct mono_time hand_at; /* and when, at the earliest */
+    bool has_begun;
+};
+
 struct work_queue {
     uint32_t head; /* work references; NONE_INDEX */
     uint32_t tail;
@@ -185,6 +225,7 @@ struct provider {
     struct mono_time token_until;
     struct mono_time token_renew_at;
     struct mono_time auth_retry_at;
+    struct recheck recheck;
     /* place of this provider's RECORD_CALLS in the batch being filled; NONE_INDEX */
     uint32_t calls_record;
 };
@@ -293,7 +334,6 @@ struct job {
     bool is_queued; /* in a ready queue or a provider's queue of calls */
     bool is_outstanding;
     bool is_sent;      /* the outstanding request was handed over */
-    bool is_probe;     /* the outstanding request probes stopped credentials */
     bool is_repeat;    /* the last attempt was a re-POST of one in doubt */
     bool wants_repeat; /* in doubt, and the next attempt will be the re-POST */
     bool is_charged;   /* its last attempt is the consent's newest charge */
@@ -303,7 +343,6 @@ struct job {
     bool is_forced;  /* ignore the cooldown */
     bool poll_asked; /* a webhook wants a poll as soon as the floor allows */
     uint8_t level;
-    uint8_t auth_strikes;
     uint8_t failure;  /* enum reason: failed for this, unless the look-up blames the consent */
     uint16_t charges; /* of its attempts that stand; the newest is the consent's newest */
     enum request_kind request; /* of the outstanding request, or of the queued call */
@@ -327,9 +366,8 @@ struct job {
     int64_t poll_delay_ms;
     uint64_t reference;
     uint64_t hinted_reference; /* from a webhook that came before the answer */
-    uint32_t token_number;     /* token that the outstanding request carries */
-    uint32_t answers_accepted; /* the provider's count at its last refusal */
-    enum outcome verdict;      /* of the last attempt that counted; OUTCOME_NONE */
+    struct gate_pass pass;
+    enum outcome verdict; /* of the last attempt that counted; OUTCOME_NONE */
     enum reason verdict_reason;
     enum reason wait_reason; /* what it waits for, when no attempt counted */
     enum reason trouble;     /* of the last poll; REASON_NONE */

@@ -46,7 +46,7 @@ uint32_t job_create(struct scheduler *scheduler, uint32_t consent, uint32_t slot
         .last_poll_at = {INT64_MIN},
         .has_new_data = TRI_UNKNOWN,
     };
-    job->answers_accepted = job_provider(scheduler, job)->answers_accepted;
+    job->pass.answers_accepted = job_provider(scheduler, job)->answers_accepted;
     scheduler->jobs_live++;
     if (scheduler->jobs_live + scheduler->jobs_live / 4 > scheduler->job_capacity)
         scheduler->needs_reserve = true;
@@ -141,7 +141,7 @@ static void request_begin(struct scheduler *scheduler, uint32_t index, enum requ
     if (request == REQUEST_INITIATE)
         limit_node_grant(&scheduler->institutions[job->institution].node);
     scheduler->requests_outstanding++;
-    provider_gate_sending(provider, job);
+    provider_gate_sending(provider, &job->pass);
     heap_remove(&scheduler->jobs_mono, index);
     heap_remove(&scheduler->jobs_utc, index);
     effect = core_effect(scheduler);

@@ -125,7 +125,7 @@ void scheduler_consent_remove(struct scheduler *scheduler, uint32_t number)
     scheduler->members_changed = true;
 }
 
-void population_release(struct scheduler *scheduler, uint32_t number, bool is_asked)
+void population_release(struct scheduler *scheduler, uint32_t number, enum hold_source source)
 {
     struct consent *consent = &scheduler->consents[number];
     struct record *record;
@@ -136,7 +136,7 @@ void population_release(struct scheduler *scheduler, uint32_t number, bool is_as
     record->as.hold.consent = number;
     record->as.hold.reason = REASON_HELD;
     record->as.hold.is_suspended = (consent->flags & CONSENT_IS_SUSPENDED) != 0;
-    record->as.hold.is_asked = is_asked;
+    record->as.hold.source = source;
     consent->flags &= (uint8_t) ~(CONSENT_IS_HELD | CONSENT_IS_SUSPENDED | CONSENT_LET_GO);
 }
 
@@ -147,7 +147,7 @@ static void release_changed(struct scheduler *scheduler)
             continue;
         if (!core_has_room(scheduler))
             return;
-        population_release(scheduler, i, false);
+        population_release(scheduler, i, HOLD_BY_ROW);
     }
     scheduler->has_released = false;
 }

@@ -15,6 +15,6 @@ void population_unqueue_slot(struct scheduler *scheduler, uint32_t slot);
  * providers that are gone. */
 void population_advance(struct scheduler *scheduler);
 /* Let a held consent go. Nothing happens when it is not held. */
-void population_release(struct scheduler *scheduler, uint32_t consent, bool is_asked);
+void population_release(struct scheduler *scheduler, uint32_t consent, enum hold_source source);
 
 #endif

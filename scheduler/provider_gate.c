@@ -178,20 +178,20 @@ void provider_gate_token_ended(struct scheduler *scheduler, struct provider *pro
     }
 }
 
-void provider_gate_sending(struct provider *provider, struct job *job)
+void provider_gate_sending(struct provider *provider, struct gate_pass *pass)
 {
-    job->token_number = provider->token_number;
-    job->is_probe = provider->is_stopped;
-    if (job->is_probe)
+    pass->token_number = provider->token_number;
+    pass->is_probe = provider->is_stopped;
+    if (pass->is_probe)
         provider->probe_is_out = true;
 }
 
-void provider_gate_accepted(struct scheduler *scheduler, struct provider *provider, struct job *job,
-                            bool is_answered)
+void provider_gate_accepted(struct scheduler *scheduler, struct provider *provider,
+                            struct gate_pass *pass, bool is_answered)
 {
-    bool was_probe = job->is_probe;
+    bool was_probe = pass->is_probe;
 
-    job->is_probe = false;
+    pass->is_probe = false;
     if (was_probe)
         provider->probe_is_out = false;
     if (!is_answered) {
@@ -200,8 +200,8 @@ void provider_gate_accepted(struct scheduler *scheduler, struct provider *provid
         return;
     }
     provider->answers_accepted++;
-    job->answers_accepted = provider->answers_accepted;
-    if (job->token_number == provider->token_number) {
+    pass->answers_accepted = provider->answers_accepted;
+    if (pass->token_number == provider->token_number) {
         provider->is_token_proven = true;
         provider->is_token_second = false;
     }
@@ -211,26 +211,27 @@ void provider_gate_accepted(struct scheduler *scheduler, struct provider *provid
     }
 }
 
-bool provider_gate_refused(struct scheduler *scheduler, struct provider *provider, struct job *job)
+bool provider_gate_refused(struct scheduler *scheduler, struct provider *provider,
+                           struct gate_pass *pass)
 {
-    bool was_probe = job->is_probe;
+    bool was_probe = pass->is_probe;
 
-    job->is_probe = false;
+    pass->is_probe = false;
     if (was_probe)
         provider->probe_is_out = false;
-    if (provider->answers_accepted != job->answers_accepted && job->auth_strikes < UINT8_MAX)
-        job->auth_strikes++;
-    job->answers_accepted = provider->answers_accepted;
+    if (provider->answers_accepted != pass->answers_accepted && pass->strikes < UINT8_MAX)
+        pass->strikes++;
+    pass->answers_accepted = provider->answers_accepted;
     if (provider->is_stopped) {
         if (was_probe)
             gate_stop(scheduler, provider, -1);
         return true;
     }
-    if (job->auth_strikes >= AUTH_STRIKES_MAX)
+    if (pass->strikes >= AUTH_STRIKES_MAX)
         return false;
     if (!provider->settings.needs_token) {
         gate_stop(scheduler, provider, -1);
-    } else if (job->token_number == provider->token_number && provider->has_token) {
+    } else if (pass->token_number == provider->token_number && provider->has_token) {
         if (provider->is_token_second && !provider->is_token_proven) {
             gate_stop(scheduler, provider, -1);
         } else {

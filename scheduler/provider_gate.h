@@ -31,12 +31,13 @@ void provider_gate_token_ended(struct scheduler *scheduler, struct provider *pro
                                bool is_granted, bool reached_socket, int64_t lifetime_ms,
                                int64_t retry_after_ms, struct mono_time at);
 
-/* A request of `job` goes out now / was answered by something else than a refusal of the
- * credentials / was refused. The last answers false where the refusal is about the consent. */
-void provider_gate_sending(struct provider *provider, struct job *job);
-void provider_gate_accepted(struct scheduler *scheduler, struct provider *provider, struct job *job,
-                            bool is_answered);
-bool provider_gate_refused(struct scheduler *scheduler, struct provider *provider, struct job *job);
+/* A request goes out now / was answered by something else than a refusal of the credentials / was
+ * refused. The last answers false where the refusal is about the consent. */
+void provider_gate_sending(struct provider *provider, struct gate_pass *pass);
+void provider_gate_accepted(struct scheduler *scheduler, struct provider *provider,
+                            struct gate_pass *pass, bool is_answered);
+bool provider_gate_refused(struct scheduler *scheduler, struct provider *provider,
+                           struct gate_pass *pass);
 
 /* Count one poll, look-up or token call in this batch's RECORD_CALLS, where rates survive. */
 void provider_gate_count_call(struct scheduler *scheduler, struct provider *provider);

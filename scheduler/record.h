@@ -36,6 +36,7 @@ enum event_kind {
     EVENT_PAUSE,   /* a person paused something; EVENT_RESUME lets it go */
     EVENT_RESUME,
     EVENT_RELEASE, /* a person, a source or a look-up lets a held consent go */
+    EVENT_CONSENT, /* a webhook tells something about a consent */
     EVENT_DRAIN,   /* initiate nothing from now on */
 };
 
@@ -80,21 +81,26 @@ struct answer {
 /* What a pause covers. */
 enum scope_kind { SCOPE_ALL, SCOPE_PROVIDER, SCOPE_INSTITUTION, SCOPE_SCHEDULE, SCOPE_CONSENT };
 
+/* The job slot of what belongs to no job. */
+#define NO_JOB UINT32_MAX
+
 struct event {
     enum event_kind kind;
     union {
         struct {
-            uint32_t job_slot; /* for REQUEST_TOKEN: unused */
-            uint32_t provider; /* for REQUEST_TOKEN */
+            uint32_t job_slot; /* NO_JOB: a look-up without a job, of `consent` */
+            uint32_t provider; /* for REQUEST_TOKEN, which has no job either */
             enum request_kind request;
             struct mono_time at; /* the hand-over itself */
             struct utc_time at_utc;
+            uint32_t consent;
         } sent;
         struct {
-            uint32_t job_slot;
+            uint32_t job_slot;         /* NO_JOB: a look-up without a job, of `consent` */
             enum request_kind request; /* not REQUEST_TOKEN */
             struct answer answer;
             const struct evidence *evidence;
+            uint32_t consent;
         } answer;
         struct {
             uint32_t job_slot;
@@ -120,6 +126,12 @@ struct event {
         struct {
             uint32_t consent;
         } release;
+        struct {
+            uint32_t consent;
+            bool is_verified; /* its signature is the provider's; else it only prompts a look-up */
+            enum look_up_verdict verdict; /* LOOK_UP_ACTIVE or LOOK_UP_RECONNECT */
+            struct utc_time expires;      /* UTC_NONE: not told */
+        } consent;
     } as;
 };
 
@@ -137,9 +149,20 @@ enum record_kind {
     RECORD_SKIP,      /* a slot without a job */
     RECORD_HOLD,      /* consent held */
     RECORD_RELEASE,   /* consent let go */
+    RECORD_RECHECK,   /* a look-up without a job, before it leaves */
     RECORD_EXPIRES,   /* end of a consent learned from its provider */
     RECORD_CALLS,     /* polls, look-ups, tokens about to be sent: for long windows */
     RECORD_SCHEDULE,  /* firings up to `slot` are accounted for */
+};
+
+/* Where a hold or its end comes from. */
+enum hold_source {
+    HOLD_BY_JOB,     /* the job that `job` names */
+    HOLD_BY_PERSON,  /* asked for: it has its audit row already */
+    HOLD_BY_ROW,     /* its row has another `expires` or `authorized_at` */
+    HOLD_BY_LOOK_UP, /* the provider was asked */
+    HOLD_BY_WEBHOOK, /* the provider told us, and signed it */
+    HOLD_SOURCE_COUNT
 };
 
 struct record {
@@ -225,9 +248,14 @@ struct record {
             uint32_t consent;
             enum reason reason; /* REASON_HELD */
             bool is_suspended;  /* hold_reason `suspended`, else `reconnect_required` */
-            bool is_asked;      /* a release that a person asked for: it has its audit row */
-            uint64_t job;       /* what it followed from; 0 none */
-        } hold;                 /* also release */
+            enum hold_source source;
+            uint64_t job; /* what it followed from; 0 none */
+        } hold;           /* also release */
+        struct {
+            uint32_t provider;
+            uint32_t consent;
+            bool is_by_hand; /* the provider's hand stood there: a restart goes on from it */
+        } recheck;
         struct {
             uint32_t consent;
             struct utc_time expires; /* as the provider says */
@@ -251,7 +279,7 @@ struct record {
 struct effect {
     enum request_kind request;
     uint32_t provider;
-    uint32_t job_slot; /* not for REQUEST_TOKEN */
+    uint32_t job_slot; /* not for REQUEST_TOKEN; NO_JOB: a look-up of `consent`, without a job */
     uint64_t job;
     uint32_t consent;
     uint16_t attempt;

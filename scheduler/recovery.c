@@ -6,6 +6,7 @@
 #include "scheduler/job.h"
 #include "scheduler/limit_node.h"
 #include "scheduler/pause.h"
+#include "scheduler/recheck.h"
 #include "scheduler/room.h"
 #include "scheduler/run.h"
 #include "scheduler/scheduler.h"
@@ -80,6 +81,14 @@ void scheduler_recover_calls(struct scheduler *scheduler, uint32_t provider, str
         return;
     for (uint32_t i = 0; i < count; i++)
         limit_node_remember(&scheduler->providers[scheduler->provider_places[provider]].node, mono);
+}
+
+void scheduler_recover_recheck(struct scheduler *scheduler, uint32_t provider, uint32_t consent,
+                               struct utc_time at)
+{
+    if (provider < scheduler->provider_places_count && is_known(scheduler, consent))
+        recheck_recover(&scheduler->providers[scheduler->provider_places[provider]], consent,
+                        past_mono(scheduler, utc_add_ms(at, 1)));
 }
 
 void scheduler_recover_pause(struct scheduler *scheduler, enum scope_kind scope, uint32_t index,

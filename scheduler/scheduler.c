@@ -14,6 +14,7 @@
 #include "scheduler/pause.h"
 #include "scheduler/population.h"
 #include "scheduler/provider_gate.h"
+#include "scheduler/recheck.h"
 #include "scheduler/room.h"
 #include "scheduler/run.h"
 #include "scheduler/work.h"
@@ -92,6 +93,8 @@ static void take_sent(struct scheduler *scheduler, const struct event *event)
     if (event->as.sent.request == REQUEST_TOKEN) {
         if (provider != NULL)
             provider_gate_token_sent(provider, event->as.sent.at);
+    } else if (event->as.sent.job_slot == NO_JOB) {
+        recheck_sent(scheduler, event->as.sent.consent, event->as.sent.at);
     } else if (is_live(scheduler, event->as.sent.job_slot) &&
                scheduler->jobs[event->as.sent.job_slot].request == event->as.sent.request) {
         job_request_sent(scheduler, event->as.sent.job_slot, event->as.sent.at,
@@ -142,7 +145,10 @@ static void take_event(struct scheduler *scheduler, const struct event *event)
     case EVENT_TIME: break;
     case EVENT_SENT: take_sent(scheduler, event); break;
     case EVENT_ANSWER:
-        if (is_live(scheduler, event->as.answer.job_slot))
+        if (event->as.answer.job_slot == NO_JOB)
+            recheck_answered(scheduler, event->as.answer.consent, &event->as.answer.answer,
+                             event->as.answer.evidence);
+        else if (is_live(scheduler, event->as.answer.job_slot))
             answer_take(scheduler, event->as.answer.job_slot, event->as.answer.request,
                         &event->as.answer.answer, event->as.answer.evidence);
         break;
@@ -163,7 +169,11 @@ static void take_event(struct scheduler *scheduler, const struct event *event)
         break;
     case EVENT_RELEASE:
         if (event->as.release.consent >= 1 && event->as.release.consent <= scheduler->consent_max)
-            population_release(scheduler, event->as.release.consent, true);
+            population_release(scheduler, event->as.release.consent, HOLD_BY_PERSON);
+        break;
+    case EVENT_CONSENT:
+        recheck_take_news(scheduler, event->as.consent.consent, event->as.consent.verdict,
+                          event->as.consent.expires, event->as.consent.is_verified);
         break;
     case EVENT_DRAIN: scheduler->is_draining = true; break;
     }
@@ -265,6 +275,7 @@ struct wake scheduler_step(struct scheduler *scheduler, struct time_now now,
     advance_parked(scheduler);
     advance_jobs(scheduler);
     dispatch_all(scheduler);
+    recheck_advance_all(scheduler);
     run_close_finished(scheduler);
     end_step(scheduler, batch);
     return scheduler->wake;

@@ -73,6 +73,10 @@ void scheduler_recover_attempt(struct scheduler *scheduler, uint32_t consent, st
                                bool is_charged, enum outcome outcome);
 void scheduler_recover_calls(struct scheduler *scheduler, uint32_t provider, struct utc_time at,
                              uint32_t count);
+/* The last look-up without a job that the provider's hand asked for (RECORD_RECHECK with
+ * is_by_hand): the round goes on from there. */
+void scheduler_recover_recheck(struct scheduler *scheduler, uint32_t provider, uint32_t consent,
+                               struct utc_time at);
 /* A pause that was in force. */
 void scheduler_recover_pause(struct scheduler *scheduler, enum scope_kind scope, uint32_t index,
                              struct utc_time until);

@@ -95,10 +95,11 @@ struct provider_settings {
     bool pushback_yields; /* nobody wrote that wait: a shorter backoff of the schedule counts */
     int64_t auth_retry_first_ms; /* stopped for credentials: first probe after this, doubling */
     int64_t auth_retry_max_ms;
-    int64_t rate_guard_ms; /* added to each rate span: how much a request may be delayed
-                              on the way, so that the provider's own count agrees */
-    bool needs_token;      /* requests wait for EVENT_TOKEN */
-    bool can_look_up;      /* the definition knows how to ask for a consent's state */
+    int64_t rate_guard_ms;    /* added to each rate span: how much a request may be delayed
+                                 on the way, so that the provider's own count agrees */
+    bool needs_token;         /* requests wait for EVENT_TOKEN */
+    bool can_look_up;         /* the definition knows how to ask for a consent's state */
+    int64_t recheck_ms;       /* held consents are looked up once in so long; 0: never */
     int64_t expiry_margin_ms; /* nothing is initiated for a consent that ends so soon */
 };
 

@@ -370,8 +370,9 @@ static enum result commit_trigger_given_up(struct state_store *store, const stru
 }
 
 /* What the program did about a consent by itself, where people look for it. */
-static enum result commit_audit(struct state_store *store, struct utc_time at, const char *action,
-                                uint32_t consent, const char *reason, struct fault *fault)
+static enum result commit_audit(struct state_store *store, struct utc_time at, const char *who,
+                                const char *action, uint32_t consent, const char *reason,
+                                struct fault *fault)
 {
     bool found = false;
     STATEMENT_OR_FAULT(name, STATEMENT_CONSENT_NAME);
@@ -382,7 +383,7 @@ static enum result commit_audit(struct state_store *store, struct utc_time at, c
     if (state_sql_step(store->db, name, &found, "write an audit row", fault) != RESULT_OK)
         return RESULT_FAULT;
     (void)sqlite3_bind_int64(audit, 1, at.ms);
-    state_bind_text(audit, 2, "refreshd");
+    state_bind_text(audit, 2, who);
     state_bind_text(audit, 3, action);
     state_bind_text(audit, 4, found ? state_column_text(name, 0) : "?");
     state_bind_text(audit, 5, reason);
@@ -400,7 +401,8 @@ static enum result commit_given_up(struct state_store *store, const struct recor
 
     (void)snprintf(reason, sizeof reason, "given up, never sent: %s",
                    reason_text(record->as.skip.reason));
-    return commit_audit(store, record->at, "trigger", record->as.skip.consent, reason, fault);
+    return commit_audit(store, record->at, "refreshd", "trigger", record->as.skip.consent, reason,
+                        fault);
 }
 
 static enum result commit_skip(struct state_store *store, const struct record *record,
@@ -428,6 +430,34 @@ static enum result commit_skip(struct state_store *store, const struct record *r
                                fault);
 }
 
+/* Who let a consent go or holds it, where no job and no person's own audit row tells. */
+static enum result commit_hold_audit(struct state_store *store, const struct record *record,
+                                     struct fault *fault)
+{
+    static const struct {
+        const char *who; /* NULL: it is told elsewhere */
+        const char *hold;
+        const char *suspend;
+        const char *release;
+    } texts[HOLD_SOURCE_COUNT] = {
+        [HOLD_BY_ROW] = {"source", NULL, NULL, "the hold ended: its row says something new"},
+        [HOLD_BY_LOOK_UP] = {"provider", "look-up: its customer has to reconnect it",
+                             "look-up: suspended", "look-up: active again"},
+        [HOLD_BY_WEBHOOK] = {"provider", "webhook: revoked", "webhook: suspended",
+                             "webhook: authorised again"},
+    };
+    enum hold_source source = record->as.hold.source;
+    const char *reason = texts[source].release;
+
+    if (texts[source].who == NULL)
+        return RESULT_OK;
+    if (record->kind == RECORD_HOLD)
+        reason = record->as.hold.is_suspended ? texts[source].suspend : texts[source].hold;
+    return commit_audit(store, record->at, texts[source].who,
+                        record->kind == RECORD_HOLD ? "hold" : "release", record->as.hold.consent,
+                        reason, fault);
+}
+
 static enum result commit_hold(struct state_store *store, const struct record *record,
                                struct fault *fault)
 {
@@ -439,9 +469,7 @@ static enum result commit_hold(struct state_store *store, const struct record *r
     (void)sqlite3_bind_int(statement, 3, is_hold && record->as.hold.is_suspended ? 1 : 0);
     if (state_sql_run(store, statement, "write a hold", fault) != RESULT_OK ||
         require_one_change(store, "consent", record->as.hold.consent, fault) != RESULT_OK ||
-        (!is_hold && !record->as.hold.is_asked &&
-         commit_audit(store, record->at, "release", record->as.hold.consent, "the hold ended",
-                      fault) != RESULT_OK))
+        commit_hold_audit(store, record, fault) != RESULT_OK)
         return RESULT_FAULT;
     return state_commit_ledger(store, LEDGER_CONSENT, record->as.hold.consent, 0, fault);
 }
@@ -457,6 +485,27 @@ static enum result commit_expires(struct state_store *store, const struct record
         require_one_change(store, "consent", record->as.expires.consent, fault) != RESULT_OK)
         return RESULT_FAULT;
     return state_commit_ledger(store, LEDGER_CONSENT, record->as.expires.consent, 0, fault);
+}
+
+static enum result commit_recheck(struct state_store *store, const struct record *record,
+                                  struct fault *fault)
+{
+    uint32_t index = record->as.recheck.provider;
+    STATEMENT_OR_FAULT(checked, STATEMENT_CHECKED);
+    STATEMENT_OR_FAULT(recheck, STATEMENT_RECHECK);
+
+    REQUIRE(store->names.config != NULL && index < store->names.config->provider_count);
+    (void)sqlite3_bind_int64(checked, 1, record->as.recheck.consent);
+    state_bind_time(checked, 2, record->at);
+    if (state_sql_run(store, checked, "write a look-up", fault) != RESULT_OK ||
+        require_one_change(store, "consent", record->as.recheck.consent, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    if (!record->as.recheck.is_by_hand)
+        return RESULT_OK;
+    (void)sqlite3_bind_int64(recheck, 1, store->names.provider_nos[index]);
+    (void)sqlite3_bind_int64(recheck, 2, record->as.recheck.consent);
+    state_bind_time(recheck, 3, record->at);
+    return state_sql_run(store, recheck, "write a look-up", fault);
 }
 
 static enum result commit_calls(struct state_store *store, const struct record *record,
@@ -531,6 +580,7 @@ static uint32_t named_consent(const struct record *record)
     case RECORD_SKIP: return record->as.skip.consent;
     case RECORD_HOLD:
     case RECORD_RELEASE: return record->as.hold.consent;
+    case RECORD_RECHECK: return record->as.recheck.consent;
     case RECORD_EXPIRES: return record->as.expires.consent;
     default: return 0;
     }
@@ -571,6 +621,7 @@ enum result state_commit_record(struct state_store *store, const struct record *
         break;
     case RECORD_HOLD:
     case RECORD_RELEASE: result = commit_hold(store, record, fault); break;
+    case RECORD_RECHECK: result = commit_recheck(store, record, fault); break;
     case RECORD_EXPIRES: result = commit_expires(store, record, fault); break;
     case RECORD_CALLS: result = commit_calls(store, record, fault); break;
     case RECORD_SCHEDULE: result = commit_schedule(store, record, fault); break;

@@ -19,6 +19,7 @@ static enum result write_provider(struct state_store *store, sqlite3_stmt *upser
     (void)sqlite3_bind_int64(upsert, 4, settings->cooldown.after_accept_ms);
     (void)sqlite3_bind_int64(upsert, 5, settings->cooldown.after_success_ms);
     (void)sqlite3_bind_int64(upsert, 6, settings->cooldown.after_failure_ms);
+    (void)sqlite3_bind_int64(upsert, 7, settings->expiry_margin_ms);
     if (state_sql_step(store->db, upsert, &found, "write a provider", fault) != RESULT_OK)
         return RESULT_FAULT;
     REQUIRE(found);
@@ -27,17 +28,46 @@ static enum result write_provider(struct state_store *store, sqlite3_stmt *upser
     return RESULT_OK;
 }
 
+/* How long before their end consents are warned of. */
+static enum result write_leads(struct state_store *store, const int64_t *numbers,
+                               struct fault *fault)
+{
+    const struct config *config = store->names.config;
+    sqlite3_stmt *statement = NULL;
+    enum result result = RESULT_FAULT;
+
+    if (state_sql_execute(store->db, "DELETE FROM provider_lead", "write the providers", fault) !=
+            RESULT_OK ||
+        state_sql_prepare(store->db,
+                          "INSERT INTO provider_lead (provider_no, lead_ms) VALUES (?1, ?2)",
+                          &statement, "write the providers", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    for (uint32_t i = 0; i < config->provider_count; i++)
+        for (uint32_t j = 0; j < config->providers[i].warn_count; j++) {
+            (void)sqlite3_bind_int64(statement, 1, numbers[i]);
+            (void)sqlite3_bind_int64(statement, 2, config->providers[i].warn_ms[j]);
+            if (state_sql_run(store, statement, "write the providers", fault) != RESULT_OK)
+                goto out;
+        }
+    result = RESULT_OK;
+out:
+    sqlite3_finalize(statement);
+    return result;
+}
+
 static enum result write_providers(struct state_store *store, int64_t *numbers, struct utc_time now,
                                    struct fault *fault)
 {
     static const char sql[] =
         "INSERT INTO provider (name, quota_count, quota_window_ms, cooldown_accept_ms,"
-        " cooldown_success_ms, cooldown_failure_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+        " cooldown_success_ms, cooldown_failure_ms, expiry_margin_ms)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
         " ON CONFLICT (name) DO UPDATE SET quota_count = excluded.quota_count,"
         " quota_window_ms = excluded.quota_window_ms,"
         " cooldown_accept_ms = excluded.cooldown_accept_ms,"
         " cooldown_success_ms = excluded.cooldown_success_ms,"
-        " cooldown_failure_ms = excluded.cooldown_failure_ms, removed_ms = NULL"
+        " cooldown_failure_ms = excluded.cooldown_failure_ms,"
+        " expiry_margin_ms = excluded.expiry_margin_ms, removed_ms = NULL"
         " RETURNING provider_no";
     sqlite3_stmt *statement = NULL;
     enum result result = RESULT_FAULT;
@@ -55,7 +85,7 @@ static enum result write_providers(struct state_store *store, int64_t *numbers, 
     for (uint32_t i = 0; i < store->names.config->provider_count; i++)
         if (write_provider(store, statement, i, &numbers[i], fault) != RESULT_OK)
             goto out;
-    result = RESULT_OK;
+    result = write_leads(store, numbers, fault);
 out:
     sqlite3_finalize(statement);
     return result;

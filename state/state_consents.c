@@ -455,7 +455,8 @@ static enum result write_change(struct sync *sync, const struct change *change,
             return RESULT_FAULT;
     }
     if (change->releases) {
-        struct record record = {.kind = RECORD_RELEASE, .at = sync->now};
+        struct record record = {
+            .kind = RECORD_RELEASE, .at = sync->now, .as.hold.source = HOLD_BY_ROW};
         uint32_t index = 0;
 
         record.as.hold.consent = change->number;

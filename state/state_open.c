@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "state/migrate_2_sql.h"
 #include "state/schema_sql.h"
 #include "state/state_load.h"
 #include "state/state_maintain.h"
@@ -24,6 +25,7 @@
  * not put its own back. */
 static const struct state_migration migrations[] = {
     {1, state_schema_sql},
+    {2, state_migrate_2_sql},
 };
 
 struct utc_time state_open_now(void)

@@ -415,10 +415,40 @@ out:
     return result;
 }
 
+/* ---- look-ups without a job ---- */
+
+static enum result recover_rechecks(struct recovery *recovery, struct fault *fault)
+{
+    struct state_store *store = recovery->store;
+    sqlite3_stmt *statement = NULL;
+    enum result result = RESULT_FAULT;
+    bool found = false;
+
+    if (state_sql_prepare(store->db, "SELECT provider_no, consent_no, at_ms FROM recheck",
+                          &statement, "read the look-ups", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    for (;;) {
+        if (state_sql_step(store->db, statement, &found, "read the look-ups", fault) != RESULT_OK)
+            goto out;
+        if (!found)
+            break;
+        for (uint32_t i = 0; i < recovery->config->provider_count; i++)
+            if (store->names.provider_nos[i] == sqlite3_column_int64(statement, 0))
+                scheduler_recover_recheck(recovery->scheduler, i,
+                                          (uint32_t)sqlite3_column_int64(statement, 1),
+                                          state_column_time(statement, 2, UTC_NONE));
+    }
+    result = RESULT_OK;
+out:
+    sqlite3_finalize(statement);
+    return result;
+}
+
 enum result state_recover_past(struct recovery *recovery, struct fault *fault)
 {
     if (recover_consents(recovery, fault) != RESULT_OK ||
-        recover_attempts(recovery, fault) != RESULT_OK)
+        recover_attempts(recovery, fault) != RESULT_OK ||
+        recover_calls(recovery, fault) != RESULT_OK)
         return RESULT_FAULT;
-    return recover_calls(recovery, fault);
+    return recover_rechecks(recovery, fault);
 }

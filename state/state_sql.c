@@ -48,8 +48,14 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
         "INSERT INTO skip (run_no, consent_no, due_ms, at_ms, reason, count, seq, detail)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [STATEMENT_LEDGER] = "INSERT INTO ledger (seq, kind, ref, more) VALUES (?1, ?2, ?3, ?4)",
-    [STATEMENT_HOLD] = "UPDATE consent SET held_ms = ?2, is_suspended = ?3 WHERE consent_no = ?1",
+    /* A hold whose cause is refined goes on from when it began. */
+    [STATEMENT_HOLD] = "UPDATE consent SET held_ms = CASE WHEN ?2 IS NULL THEN NULL ELSE "
+                       "coalesce(held_ms, ?2) END,"
+                       " is_suspended = ?3 WHERE consent_no = ?1",
     [STATEMENT_EXPIRES] = "UPDATE consent SET learned_expires_ms = ?2 WHERE consent_no = ?1",
+    [STATEMENT_CHECKED] = "UPDATE consent SET checked_ms = ?2 WHERE consent_no = ?1",
+    [STATEMENT_RECHECK] = "INSERT OR REPLACE INTO recheck (provider_no, consent_no, at_ms)"
+                          " VALUES (?1, ?2, ?3)",
     [STATEMENT_CALLS] = "INSERT INTO calls (provider_no, second, count) VALUES (?1, ?2, ?3)"
                         " ON CONFLICT DO UPDATE SET count = count + excluded.count",
     [STATEMENT_SCHEDULE] = "UPDATE schedule SET accounted_ms = ?2, accounted_local_ms = ?3,"

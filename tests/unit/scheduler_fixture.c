@@ -92,6 +92,7 @@ struct fixture *fixture_create(uint32_t consents)
     for (uint32_t i = 0; i <= FIXTURE_CONSENTS; i++) {
         f->consents[i].learned_expires = UTC_NEVER;
         f->consents[i].paused_until = UTC_NONE;
+        f->consents[i].look_up_gap_us = INT64_MAX;
         f->consents[i].past = (struct consent_past){.last_success = UTC_NONE,
                                                     .last_attempt = UTC_NONE,
                                                     .not_before = UTC_NONE,
@@ -537,6 +538,34 @@ static void take_job_state(struct fixture *f, const struct record *record)
     }
 }
 
+/* A look-up without a job: of a consent that may be asked about, never two of one at once. */
+static void take_recheck(struct fixture *f, const struct record *record)
+{
+    uint32_t number = record->as.recheck.consent;
+    struct fixture_consent *consent = &f->consents[number];
+    int64_t gap_us = f->true_us - consent->looked_up_us;
+
+    assert_int_equal(record->as.recheck.provider, provider_of(f, number));
+    assert_false(f->is_draining);
+    assert_true(consent->is_there && consent->settings.mode == MODE_ACTIVE);
+    assert_true(consent->paused_until.ms <= record->at.ms);
+    assert_true(f->providers[provider_of(f, number)].can_look_up);
+    for (uint32_t i = 0; i < FIXTURE_REQUESTS; i++)
+        assert_false(f->requests[i].is_out && f->requests[i].kind == REQUEST_LOOK_UP &&
+                     f->requests[i].consent == number);
+    if (record->as.recheck.is_by_hand) {
+        assert_true(consent->is_held && record->at.ms < consent->settings.expires.ms &&
+                    record->at.ms < consent->learned_expires.ms);
+        if (consent->looked_up > 0 && gap_us < consent->look_up_gap_us)
+            consent->look_up_gap_us = gap_us;
+        f->hands[record->as.recheck.provider].consent = number;
+        f->hands[record->as.recheck.provider].at = record->at;
+    }
+    consent->looked_up++;
+    consent->looked_up_us = f->true_us;
+    f->look_ups++;
+}
+
 static void take_record(struct fixture *f, const struct record *record, const struct record *next)
 {
     switch (record->kind) {
@@ -556,14 +585,17 @@ static void take_record(struct fixture *f, const struct record *record, const st
     case RECORD_JOB_CLOSE: take_job_close(f, record); break;
     case RECORD_SKIP: take_skip(f, record); break;
     case RECORD_HOLD:
+        f->consents[record->as.hold.consent].hold_source = record->as.hold.source;
         f->consents[record->as.hold.consent].is_held = true;
         f->consents[record->as.hold.consent].is_suspended = record->as.hold.is_suspended;
         break;
     case RECORD_RELEASE:
         assert_true(f->consents[record->as.hold.consent].is_held);
+        f->consents[record->as.hold.consent].hold_source = record->as.hold.source;
         f->consents[record->as.hold.consent].is_held = false;
         f->consents[record->as.hold.consent].is_suspended = false;
         break;
+    case RECORD_RECHECK: take_recheck(f, record); break;
     case RECORD_EXPIRES:
         f->consents[record->as.expires.consent].learned_expires = record->as.expires.expires;
         break;
@@ -593,7 +625,9 @@ static void take_effect(struct fixture *f, const struct effect *effect)
     while (free_place < FIXTURE_REQUESTS && f->requests[free_place].is_out)
         free_place++;
     assert_true(free_place < FIXTURE_REQUESTS);
-    if (effect->request != REQUEST_TOKEN) {
+    if (effect->request == REQUEST_LOOK_UP && effect->job_slot == NO_JOB) {
+        assert_true(effect->job == 0 && effect->consent > 0);
+    } else if (effect->request != REQUEST_TOKEN) {
         const struct fixture_job *job = job_row(f, effect->job);
 
         assert_true(job->is_open);
@@ -805,6 +839,7 @@ void fixture_start(struct fixture *f, uint64_t seed)
     f->scheduler = scheduler_create(seed);
     assert_non_null(f->scheduler);
     f->start++;
+    scheduler_set_calendars(f->scheduler, !f->is_once);
     memset(f->requests, 0, sizeof f->requests);
     f->requests_out = 0;
     f->is_draining = false;
@@ -821,6 +856,9 @@ void fixture_start(struct fixture *f, uint64_t seed)
         scheduler_recover_consent(f->scheduler, c, &past);
     }
     recover_attempts(f);
+    for (uint32_t i = 0; i < f->settings.provider_count; i++)
+        if (f->hands[i].consent != 0)
+            scheduler_recover_recheck(f->scheduler, i, f->hands[i].consent, f->hands[i].at);
     recover_pauses(f);
     for (uint32_t i = 0; i < f->settings.schedule_count; i++)
         if (f->accounted[i].ms != UTC_NONE.ms)
@@ -866,9 +904,9 @@ struct fixture_request *fixture_token_request(struct fixture *f, uint32_t provid
 void fixture_send(struct fixture *f, struct fixture_request *request)
 {
     struct time_now now = fixture_now(f);
-    struct event event = {
-        .kind = EVENT_SENT,
-        .as.sent = {request->job_slot, request->provider, request->kind, now.mono, now.utc}};
+    struct event event = {.kind = EVENT_SENT,
+                          .as.sent = {request->job_slot, request->provider, request->kind, now.mono,
+                                      now.utc, request->consent}};
 
     assert_true(request->is_out && !request->is_sent);
     request->is_sent = true;
@@ -894,9 +932,11 @@ struct answer fixture_answer(enum answer_class class_)
 void fixture_deliver(struct fixture *f, struct fixture_request *request,
                      const struct answer *answer)
 {
-    struct event event = {
-        .kind = EVENT_ANSWER,
-        .as.answer = {.job_slot = request->job_slot, .request = request->kind, .answer = *answer}};
+    struct event event = {.kind = EVENT_ANSWER,
+                          .as.answer = {.job_slot = request->job_slot,
+                                        .request = request->kind,
+                                        .answer = *answer,
+                                        .consent = request->consent}};
 
     assert_true(request != NULL && request->is_out);
     if (answer->reached_socket && !request->is_sent)

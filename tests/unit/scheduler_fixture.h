@@ -36,8 +36,12 @@ struct fixture_consent {
     struct utc_time paused_until;    /* UTC_NONE */
     uint64_t live_job;               /* 0: none */
     uint32_t closes_seen;
-    struct consent_past past; /* folded from the records, as a store would */
-    bool is_forced;           /* its next attempt may ignore the cooldown */
+    struct consent_past past;     /* folded from the records, as a store would */
+    bool is_forced;               /* its next attempt may ignore the cooldown */
+    enum hold_source hold_source; /* of its last hold or release */
+    uint32_t looked_up;           /* times, without a job */
+    int64_t looked_up_us;         /* the last time */
+    int64_t look_up_gap_us;       /* the shortest time between two by the hand; INT64_MAX */
 };
 
 struct fixture_attempt {
@@ -128,6 +132,7 @@ struct fixture {
     uint32_t start; /* counts restarts */
     bool clock_was_stepped;
     bool is_draining;
+    bool is_once; /* calendars are off from the start on */
 
     struct fixture_job jobs[FIXTURE_JOBS]; /* job n at n % FIXTURE_JOBS */
     uint64_t job_max;
@@ -155,6 +160,11 @@ struct fixture {
         struct utc_time at;
     } calls[FIXTURE_SENDS];
     uint32_t call_count;
+    struct {
+        uint32_t consent; /* 0: never */
+        struct utc_time at;
+    } hands[FIXTURE_PROVIDERS];
+    uint32_t look_ups;                                    /* without a job */
     bool (*once_filter)(void *context, uint32_t consent); /* of the next run opened by hand */
     uint64_t trace;                                       /* hash over all batches */
     uint64_t steps;

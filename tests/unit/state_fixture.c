@@ -79,6 +79,17 @@ void __wrap_scheduler_recover_calls(struct scheduler *scheduler, uint32_t provid
     fake_core.calls += count;
 }
 
+void __wrap_scheduler_recover_recheck(struct scheduler *scheduler, uint32_t provider,
+                                      uint32_t consent, struct utc_time at);
+void __wrap_scheduler_recover_recheck(struct scheduler *scheduler, uint32_t provider,
+                                      uint32_t consent, struct utc_time at)
+{
+    (void)scheduler;
+    (void)provider;
+    fake_core.hand_consent = consent;
+    fake_core.hand_at = at;
+}
+
 void __wrap_scheduler_recover_pause(struct scheduler *scheduler, enum scope_kind scope,
                                     uint32_t index, struct utc_time until);
 void __wrap_scheduler_recover_pause(struct scheduler *scheduler, enum scope_kind scope,

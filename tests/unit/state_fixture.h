@@ -53,6 +53,8 @@ struct fake_core {
     struct utc_time accounted[16];
     uint64_t revision[16];
     uint32_t calls; /* sum over providers */
+    uint32_t hand_consent;
+    struct utc_time hand_at;
     uint32_t puts;
     uint32_t removes;
     uint32_t next_run;

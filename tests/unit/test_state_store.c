@@ -42,7 +42,8 @@ static void test_a_new_database_has_identity_and_safe_settings(void **state)
     fixture_configure(&fixture, three);
     fixture_open(&fixture, fixture_now());
     assert_int_equal(fixture_integer(&fixture, "PRAGMA application_id"), 0x72667364);
-    assert_int_equal(fixture_integer(&fixture, "PRAGMA user_version"), 1);
+    assert_int_equal(fixture_integer(&fixture, "PRAGMA user_version"),
+                     state_store_schema_version());
     assert_int_equal(fixture_integer(&fixture, "PRAGMA auto_vacuum"), 2);
     assert_string_equal(fixture_text(&fixture, "PRAGMA journal_mode"), "wal");
     assert_int_equal(strlen(state_store_instance(fixture.store)), 8);
@@ -380,6 +381,7 @@ static void test_holds_pauses_and_expiry_make_the_status(void **state)
     assert_int_equal(state_store_resume(fixture.store, now, SCOPE_PROVIDER, "finq", &audit, &fault),
                      RESULT_OK);
     record = fixture_record(&fixture, RECORD_RELEASE, now);
+    record->as.hold.source = HOLD_BY_LOOK_UP;
     record->as.hold.consent = number_of("bud/c");
     fixture_commit(&fixture);
     assert_string_equal(fixture_text(&fixture, sql), "active,expired,active");
