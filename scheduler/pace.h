@@ -38,13 +38,55 @@ enum pace_signal {
     PACE_NEUTRAL  /* an end that says nothing about load (consent gone, wrong credentials) */
 };
 
+enum pace_phase {
+    PACE_STEADY, /* at the learned interval, or free */
+    PACE_SETTLE, /* dropped; results of the overloaded stretch are still coming in */
+    PACE_KNOCK,  /* a few requests go faster, to see whether they are let in */
+    PACE_LISTEN, /* they went; their results are awaited at the learned interval */
+    PACE_CLIMB   /* all requests go faster, until the first of them have been let in */
+};
+
+/* Only pace.c looks inside. Instants (of the monotonic clock) and intervals in microseconds. */
 struct pace {
-    int64_t interval_us; /* 0: no learned limit */
-    int64_t last_us;     /* the last grant; INT64_MIN: none */
-    int64_t before_us;   /* the grant before it */
-    int64_t drop_us;     /* results of requests sent before belong to an older pace */
-    uint32_t successes;  /* of this cohort */
-    uint32_t troubles;
+    int64_t interval_us;     /* learned; 0: none */
+    int64_t gap_us;          /* from the last grant to the next, while a limit is learned */
+    int64_t trial_us;        /* interval being tried out */
+    int64_t ceiling_us;      /* interval of the slowest pace known as too fast; 0: none known */
+    int64_t peak_us;         /* the fastest interval that held, slowly forgotten; 0: none yet */
+    int64_t stored_us;       /* interval when pace_result last returned true */
+    int64_t delay_us;        /* almost every result arrives within it */
+    int64_t last_us;         /* the last grant */
+    int64_t before_us;       /* the grant before it */
+    int64_t heard_us;        /* the last result, or the first grant after a long silence */
+    int64_t drop_us;         /* results of requests sent before it speak of an older pace */
+    int64_t phase_us;        /* begin of the phase */
+    int64_t probe_us;        /* no probe before it */
+    int64_t knock_us;        /* the first faster request */
+    int64_t shadow_us;       /* a refusal until here may be due to the faster requests */
+    int64_t stretch_gap_us;  /* overloaded stretch: the interval at which it was sent, */
+    int64_t stretch_from_us; /* its first refusal, */
+    int64_t stretch_to_us;   /* and the drop that ended it */
+    int64_t count_us[2];     /* begin of this and of the last counting period, */
+    uint32_t count[2];       /* and the grants in them */
+    int32_t credit_ppm;      /* refusals that probes may cost, in millionths of a request */
+    uint32_t stretch_refused;
+    uint32_t stretch_accepted; /* reported since the drop */
+    uint32_t stretch_penalty;  /* refusals even after the drop */
+    uint32_t trial_sent;       /* faster requests whose results decide, */
+    uint32_t trial_done;       /* those that have reported, */
+    uint32_t trial_troubles;   /* and those in trouble */
+    uint32_t knocks_left;
+    uint32_t firsts;   /* knocks in a row whose very first request was refused */
+    uint32_t depth;    /* how long a knock must be to be noticed: 2^depth seconds; 0: one request */
+    uint32_t step;     /* next rise in percent */
+    uint32_t fails;    /* probes in a row that failed */
+    uint32_t on_time;  /* grants in a row that nothing but the pace held back */
+    uint32_t unheard;  /* grants since heard_us */
+    uint32_t ends;     /* of late: successes and troubles, */
+    uint32_t troubles; /* and the troubles among them */
+    enum pace_phase phase;
+    bool was_proven; /* the overload began in a climb: the interval below it held before */
+    bool is_first;   /* the climb follows a knock, not another climb */
 };
 
 /* What is worth storing, without any instant. All zero: nothing was learned. */
@@ -69,8 +111,8 @@ void pace_granted(struct pace *pace, const struct pace_settings *settings, struc
 void pace_returned(struct pace *pace, struct mono_time granted);
 /* The fate of the initiation sent at `sent` is known at `now`. At most once per initiation; results
  * of initiations from before pace_init or pace_past_set are welcome and change little. Returns
- * true when pace_past_get would now say something worth storing: a limit was learned, changed
- * or forgotten. */
+ * true when pace_past_get now says something worth storing: a limit was learned, forgotten or
+ * changed by more than 1/16 since the last true. */
 bool pace_result(struct pace *pace, const struct pace_settings *settings, struct mono_time now,
                  struct mono_time sent, enum pace_signal signal);
 /* The learned interval between initiations (1e6 / interval is the rate per second); 0: no limit is
