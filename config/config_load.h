@@ -63,6 +63,9 @@ void config_tree_put(struct arena *arena, struct yaml_node *mapping, const char 
 void config_tree_fill(struct arena *arena, const struct config_option *option,
                       struct yaml_node *mapping);
 
+/* Equal for mappings with the same settled content. */
+uint64_t config_tree_fingerprint(const struct yaml_node *node);
+
 /* Bring every valid value into the one form in which it is printed and compared: canonical texts,
  * absolute paths, lists for single items, keys in order. */
 void config_tree_settle(struct arena *arena, const struct config_option *option,
@@ -132,6 +135,13 @@ void config_consent_life_defaults(struct load *load, const struct api_definition
                                   struct yaml_node *consent);
 void config_consent_life_make(struct load *load, struct config_provider *provider,
                               struct provider_settings *settings, const struct yaml_node *consent);
+
+/* --- config_breaker.c --------------------------------------------------------------------------
+ */
+
+/* Breaker, retry budget and fingerprint of the provider's settled mapping. */
+void config_breaker_make(struct load *load, const struct yaml_node *node,
+                         struct provider_settings *settings);
 
 /* --- config_providers.c, config_schedules.c -------------------------------------------------- */
 

@@ -375,6 +375,7 @@ static void make_provider(struct load *load, uint32_t index, const struct yaml_n
     make_wait(load, waits, "credentials", &settings->auth_retry_first_ms,
               &settings->auth_retry_max_ms);
     make_wait(load, waits, "pushback", &settings->pushback_first_ms, &settings->pushback_max_ms);
+    config_breaker_make(load, node, settings);
     settings->pushback_yields = !config_is_written(part(waits, "pushback"), "first");
     if (provider->definition == NULL)
         return;

@@ -258,3 +258,24 @@ void config_tree_settle(struct arena *arena, const struct config_option *option,
         settle_scalar(arena, option, node);
     }
 }
+
+/* Kinds and lengths go in as well, so that no two trees read alike. */
+static uint64_t fingerprint(const struct yaml_node *node, uint64_t hash)
+{
+    const uint64_t shape[2] = {(uint64_t)node->kind, node->count};
+
+    hash = hash_bytes(shape, sizeof shape, hash);
+    if (node->kind == YAML_SCALAR)
+        return hash_bytes(node->text, node->length + 1, hash);
+    for (size_t i = 0; i < node->count; i++) {
+        if (node->kind == YAML_MAPPING)
+            hash = fingerprint(node->keys[i], hash);
+        hash = fingerprint(node->values[i], hash);
+    }
+    return hash;
+}
+
+uint64_t config_tree_fingerprint(const struct yaml_node *node)
+{
+    return fingerprint(node, 0);
+}

@@ -4,6 +4,7 @@
 
 #include "base/time_point.h"
 #include "config/config.h"
+#include "scheduler/breaker.h"
 #include "scheduler/settings.h"
 
 #define DAYS(n) ((n)*MS_PER_DAY)
@@ -69,6 +70,24 @@
          .default_note = "no limit", \
          .help = "Most refresh jobs that run at the provider at the same time."}, \
         HOURS_ROWS(prefix)
+
+/* What is learned at such a node. `learn` and `floor` are the members that tell the defaults. */
+#define PACE_ROWS(prefix, learn, floor) \
+    {.path = prefix ".pace", \
+     .type = OPTION_MAPPING, \
+     .help = \
+         "The pace at which work is started here, learned from refusals and trouble. It holds " \
+         "beside `rate`; questions about running jobs never pay it."}, \
+        {.path = prefix ".pace.floor", \
+         .type = OPTION_RATE, \
+         floor, \
+         .min = 1, \
+         .max = 1000000, \
+         .help = "The slowest pace: this much is still tried when all is refused."}, \
+    { \
+        .path = prefix ".pace.learn", .type = OPTION_BOOLEAN, learn, \
+        .help = "Learn it; `false` where the limits above say all there is to know." \
+    }
 
 #define WAIT_ROWS(prefix, what, first_text, first_help, last_text, last_help) \
     {.path = prefix, .type = OPTION_MAPPING, .help = "After " what "."}, \
@@ -234,6 +253,51 @@ const struct config_option option_table[] = {
      .type = OPTION_PATH,
      .default_note = "the system's",
      .help = "The certificate authorities that may vouch for the provider (PEM)."},
+    {.path = "providers.*.breaker",
+     .type = OPTION_MAPPING,
+     .help = "When a provider or one of its institutions is left alone because nothing but trouble "
+             "comes back: its slots wait with reason `breaker`, and few requests probe whether it "
+             "is back."},
+    {.path = "providers.*.breaker.configuration",
+     .type = OPTION_INTEGER,
+     .default_text = "5",
+     .max = BREAKER_CONSENTS_MAX,
+     .help = "So many consents refused because the request was wrong, and none accepted in "
+             "between, stop the provider. A changed setting of the provider lets it go. 0: never."},
+    {.path = "providers.*.breaker.failures",
+     .type = OPTION_INTEGER,
+     .default_text = "5",
+     .max = 1000,
+     .help = "So many failed rounds in a row, and no success in between, stop the node. A round "
+             "lasts from sending until the answer, so many failures at once count once. 0: never."},
+    {.path = "providers.*.breaker.probe",
+     .type = OPTION_MAPPING,
+     .help = "How it is found out that the trouble is over."},
+    {.path = "providers.*.breaker.probe.at_once",
+     .type = OPTION_INTEGER,
+     .default_text = "1",
+     .min = 1,
+     .max = 100,
+     .help = "Probes without a result at the same time."},
+    {.path = "providers.*.breaker.probe.first",
+     .type = OPTION_DURATION,
+     .default_text = "1m",
+     .min = SECONDS(1),
+     .max = DAYS(7),
+     .help = "Before the first probe: at random between half of it and all; doubles with each that "
+             "fails, up to `max`."},
+    {.path = "providers.*.breaker.probe.lease",
+     .type = OPTION_DURATION,
+     .default_text = "10m",
+     .min = SECONDS(1),
+     .max = DAYS(7),
+     .help = "A probe without a result by then makes room for another one."},
+    {.path = "providers.*.breaker.probe.max",
+     .type = OPTION_DURATION,
+     .default_text = "30m",
+     .min = SECONDS(1),
+     .max = DAYS(7),
+     .help = "The longest wait; after configuration errors also the first one."},
     {.path = "providers.*.completion",
      .type = OPTION_MAPPING,
      .help = "How the end of a job is learned."},
@@ -338,6 +402,7 @@ const struct config_option option_table[] = {
      .type = OPTION_MAPPING,
      .help = "What holds for all requests to this provider."},
     LIMIT_ROWS("providers.*.limits"),
+    PACE_ROWS("providers.*.limits", .default_text = "true", .default_text = "1/min"),
     {.path = "providers.*.limits.guard",
      .type = OPTION_DURATION,
      .default_text = "50ms",
@@ -351,14 +416,25 @@ const struct config_option option_table[] = {
      .type = OPTION_MAPPING,
      .help = "Every institution on its own, unless its own entry says otherwise."},
     LIMIT_ROWS("providers.*.institutions.default"),
+    PACE_ROWS("providers.*.institutions.default", .default_note = "true", .default_note = "1/min"),
     {.path = "providers.*.institutions.*",
      .type = OPTION_MAPPING,
      .help = "One institution; replaces `default` key by key. `-` are the consents without one."},
     LIMIT_ROWS("providers.*.institutions.*"),
+    PACE_ROWS("providers.*.institutions.*", .default_note = "as `default`",
+              .default_note = "as `default`"),
     {.path = "providers.*.proxy",
      .type = OPTION_URL,
      .default_note = "none",
      .help = "An HTTP proxy; never taken from the environment."},
+    {.path = "providers.*.retry_budget",
+     .type = OPTION_PERCENT,
+     .default_text = "20%",
+     .words = "none",
+     .min = 1,
+     .max = 100,
+     .help = "Retries may be at most this share of first attempts, and a few more so that a small "
+             "night can retry too; `none` where nothing limits them."},
     {.path = "providers.*.timeouts", .type = OPTION_MAPPING, .help = "How long to wait."},
     {.path = "providers.*.timeouts.connect",
      .type = OPTION_DURATION,

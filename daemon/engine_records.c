@@ -201,6 +201,27 @@ static void log_consent(struct engine *engine, const struct record *record, cons
     log_end(engine->log);
 }
 
+/* What people have to know of what was learned: that somebody is left alone, and no more. */
+static void node_changed(struct engine *engine, const struct record *record)
+{
+    const struct node_past *past = &record->as.node.past;
+    bool is_open = past->breaker != BREAKER_CLOSED;
+
+    if (!record->as.node.is_breaker_news)
+        return;
+    log_begin(engine->log, record->at, is_open ? LOG_WARNING : LOG_INFO,
+              is_open ? "breaker_opened" : "breaker_closed");
+    log_text(engine->log, "provider", engine->config->providers[record->as.node.provider].name);
+    if (record->as.node.institution != UINT32_MAX)
+        log_text(engine->log, "institution",
+                 engine->settings.institutions[record->as.node.institution].name);
+    if (is_open) {
+        log_text(engine->log, "cause", past->is_configuration ? "configuration" : "failures");
+        log_instant(engine->log, "probe", past->probe);
+    }
+    log_end(engine->log);
+}
+
 void engine_committed(struct engine *engine, struct time_now now, const struct record *record)
 {
     switch (record->kind) {
@@ -212,6 +233,7 @@ void engine_committed(struct engine *engine, struct time_now now, const struct r
     case RECORD_SKIP: skipped(engine, record); break;
     case RECORD_HOLD: log_consent(engine, record, "consent_held"); break;
     case RECORD_RELEASE: log_consent(engine, record, "consent_released"); break;
+    case RECORD_NODE: node_changed(engine, record); break;
     case RECORD_ATTEMPT:
     case RECORD_ANSWER:
     case RECORD_JOB_STATE:

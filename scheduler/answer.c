@@ -3,8 +3,8 @@
 #include "scheduler/answer.h"
 
 #include "scheduler/consent.h"
+#include "scheduler/feedback.h"
 #include "scheduler/job.h"
-#include "scheduler/limit_node.h"
 #include "scheduler/provider_gate.h"
 #include "scheduler/recheck.h"
 #include "scheduler/retry_delay.h"
@@ -43,6 +43,10 @@ void answer_end_job(struct scheduler *scheduler, uint32_t index, enum outcome ou
 
     job->has_new_data = answer->has_new_data;
     if (job->is_attached)
+        feedback_about_consent(scheduler, index); /* nothing was done for us */
+    else
+        feedback_ended(scheduler, index, REASON_NONE);
+    if (job->is_attached)
         outcome = OUTCOME_DEDUPLICATED;
     job_close(scheduler, index, outcome, REASON_NONE, evidence);
 }
@@ -52,6 +56,7 @@ void answer_fail_and_retry(struct scheduler *scheduler, uint32_t index, enum rea
 {
     struct job *job = &scheduler->jobs[index];
 
+    feedback_ended(scheduler, index, reason);
     job->verdict = OUTCOME_FAILED;
     job->verdict_reason = reason;
     job_retry(scheduler, index, evidence);
@@ -79,6 +84,7 @@ static void finish_reconnect(struct scheduler *scheduler, uint32_t index,
 {
     struct job *job = &scheduler->jobs[index];
 
+    feedback_about_consent(scheduler, index);
     if (verdict == LOOK_UP_NOT_READY && !job->was_accepted) {
         job_close(scheduler, index, OUTCOME_SKIPPED, REASON_NOT_READY, evidence);
         return;
@@ -273,6 +279,7 @@ static void initiation_accepted(struct scheduler *scheduler, uint32_t index,
     job->is_attached = is_somebody_elses(scheduler, job, answer);
     job->is_ours = job->is_repeat;
     job->was_accepted = true;
+    feedback_accepted(scheduler, index);
     scheduler->consents[job->consent].refusals = 0;
     if (job->is_attached)
         refuse_charge(scheduler, job);
@@ -295,6 +302,7 @@ static void initiation_refused_for_now(struct scheduler *scheduler, uint32_t ind
     struct job *job = &scheduler->jobs[index];
 
     if (answer->class_ == CLASS_COOLDOWN) {
+        feedback_about_consent(scheduler, index);
         if (job->is_repeat) { /* too soon after our own first sending: it did arrive */
             job_close_in_doubt(scheduler, index, evidence);
             return;
@@ -304,12 +312,14 @@ static void initiation_refused_for_now(struct scheduler *scheduler, uint32_t ind
         answer_push_consent(scheduler, index, answer,
                             answer->reason != REASON_NONE ? answer->reason : REASON_COOLDOWN);
         job_consider(scheduler, index);
-    } else if (!job->is_repeat &&
-               job_pushed_back_until(scheduler, job).ms >= job_deadline(scheduler, job).ms) {
-        job_close_waiting(scheduler, index, REASON_PUSHBACK, evidence); /* not awaited */
-    } else {
-        job_replay(scheduler, index, REASON_PUSHBACK);
+        return;
     }
+    feedback_ended(scheduler, index, REASON_PUSHBACK);
+    if (!job->is_repeat &&
+        job_pushed_back_until(scheduler, job).ms >= job_deadline(scheduler, job).ms)
+        job_close_waiting(scheduler, index, REASON_PUSHBACK, evidence); /* not awaited */
+    else
+        job_replay(scheduler, index, REASON_PUSHBACK);
 }
 
 /* The end of this attempt: `failed` with or without another one, or a word about the consent. */
@@ -324,10 +334,15 @@ static void initiation_failed(struct scheduler *scheduler, uint32_t index,
         job->attempts_counted++;
     switch (answer->class_) {
     case CLASS_NOT_READY:
+        feedback_about_consent(scheduler, index);
         job_close(scheduler, index, OUTCOME_SKIPPED, REASON_NOT_READY, evidence);
         break;
-    case CLASS_RECONNECT_REQUIRED: answer_reconnect(scheduler, index, answer, evidence); break;
+    case CLASS_RECONNECT_REQUIRED:
+        feedback_about_consent(scheduler, index);
+        answer_reconnect(scheduler, index, answer, evidence);
+        break;
     case CLASS_CONFIG_ERROR:
+        feedback_misconfigured(scheduler, index);
         job_close(scheduler, index, OUTCOME_FAILED,
                   reason != REASON_NONE ? reason : REASON_CONFIGURATION, evidence);
         break;
@@ -335,6 +350,7 @@ static void initiation_failed(struct scheduler *scheduler, uint32_t index,
     case CLASS_TRANSPORT:
         if (reason == REASON_NONE)
             reason = answer->class_ == CLASS_TRANSPORT ? REASON_TRANSPORT : REASON_PROVIDER_ERROR;
+        feedback_ended(scheduler, index, reason);
         if (is_repeat) { /* says nothing about the first sending */
             job_close_in_doubt(scheduler, index, evidence);
         } else if (reason == REASON_MAINTENANCE) { /* nothing accepted, and no error: a state */
@@ -346,6 +362,10 @@ static void initiation_failed(struct scheduler *scheduler, uint32_t index,
         }
         break;
     default:
+        if (answer->class_ == CLASS_REJECTED)
+            feedback_misconfigured(scheduler, index);
+        else
+            feedback_ended(scheduler, index, REASON_BAD_ANSWER);
         job_close(scheduler, index, OUTCOME_FAILED,
                   reason != REASON_NONE ? reason : REASON_REJECTED, evidence);
         break;
@@ -376,6 +396,8 @@ static void answer_to_initiation(struct scheduler *scheduler, uint32_t index,
             initiation_accepted(scheduler, index, answer, evidence);
             return;
         }
+        feedback_ended(scheduler, index,
+                       answer->class_ == CLASS_TRANSPORT ? REASON_TRANSPORT : REASON_BAD_ANSWER);
         record_answer(scheduler, index, answer, REASON_IN_DOUBT, !job->is_repeat, evidence);
         enter_doubt(scheduler, index, evidence);
         return;
@@ -389,12 +411,14 @@ static void answer_to_initiation(struct scheduler *scheduler, uint32_t index,
     }
     refuse_charge(scheduler, job);
     record_answer(scheduler, index, answer, answer->reason, false, evidence);
-    if (answer->class_ == CLASS_CREDENTIALS)
+    if (answer->class_ == CLASS_CREDENTIALS) {
+        feedback_unknown(scheduler, index);
         job_replay(scheduler, index, REASON_AUTH);
-    else if (answer->class_ == CLASS_COOLDOWN || answer->class_ == CLASS_PUSHBACK)
+    } else if (answer->class_ == CLASS_COOLDOWN || answer->class_ == CLASS_PUSHBACK) {
         initiation_refused_for_now(scheduler, index, answer, evidence);
-    else
+    } else {
         initiation_failed(scheduler, index, answer, evidence);
+    }
 }
 
 /* ---- entry ---- */
@@ -405,30 +429,6 @@ static bool says_active(enum request_kind request, const struct answer *answer)
     if (request == REQUEST_LOOK_UP)
         return answer->look_up == LOOK_UP_ACTIVE;
     return answer->class_ == CLASS_SUCCESS || answer->class_ == CLASS_PARTIAL;
-}
-
-/* A refusal that asks for a pause: 429 always, anything else when it names one (Retry-After). */
-static bool asks_for_pause(const struct answer *answer)
-{
-    return answer->class_ == CLASS_PUSHBACK ||
-           (answer->class_ == CLASS_RETRY_LATER && answer->retry_after_ms >= 0);
-}
-
-/* What the answer says about the line, the account and the node, whatever the job. */
-static void feed_gates(struct scheduler *scheduler, struct job *job, const struct answer *answer)
-{
-    struct limit_node *node = job_pushback_node(scheduler, job);
-    const struct provider_settings *settings = &job_provider(scheduler, job)->settings;
-    const struct retry_settings *retry = job_retry_settings(scheduler, job);
-    int64_t first_ms = settings->pushback_first_ms;
-
-    if (settings->pushback_yields && retry->backoff_first_ms < first_ms)
-        first_ms = retry->backoff_first_ms;
-    if (asks_for_pause(answer))
-        limit_node_push_back(node, scheduler->now.mono, answer->retry_after_ms, first_ms,
-                             settings->pushback_max_ms);
-    else if (answer->answered && node->pushback_until.us <= scheduler->now.mono.us)
-        node->pushback_streak = 0;
 }
 
 void answer_take(struct scheduler *scheduler, uint32_t index, enum request_kind request,
@@ -444,7 +444,7 @@ void answer_take(struct scheduler *scheduler, uint32_t index, enum request_kind 
     if (request == REQUEST_INITIATE && answer->answered)
         share_request_answered(scheduler, job->institution);
     job_request_ended(scheduler, index, reached);
-    feed_gates(scheduler, job, answer);
+    feedback_answer(scheduler, index, answer);
     if (answer->class_ != CLASS_CREDENTIALS)
         provider_gate_accepted(scheduler, provider, &job->pass, answer->answered);
     else if (!provider_gate_refused(scheduler, provider, &job->pass))

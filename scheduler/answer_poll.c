@@ -2,6 +2,7 @@
  * answer_poll.c - answers to polls: is the job still running, how did it end, or could nobody say?
  * See answer.h. */
 #include "scheduler/answer.h"
+#include "scheduler/feedback.h"
 #include "scheduler/job.h"
 
 /* Ask again after `delay_ms`, but not beyond the give-up. */
@@ -106,14 +107,17 @@ void answer_to_poll(struct scheduler *scheduler, uint32_t index, const struct an
     case CLASS_RETRY_LATER: answer_job_failed(scheduler, index, answer, evidence); break;
     case CLASS_RECONNECT_REQUIRED: answer_reconnect(scheduler, index, answer, evidence); break;
     case CLASS_CONFIG_ERROR:
+        feedback_about_consent(scheduler, index);
         job_close(scheduler, index, OUTCOME_FAILED,
                   answer->reason != REASON_NONE ? answer->reason : REASON_CONFIGURATION, evidence);
         break;
     case CLASS_REJECTED:
+        feedback_about_consent(scheduler, index);
         job_close(scheduler, index, OUTCOME_FAILED,
                   answer->reason != REASON_NONE ? answer->reason : REASON_REJECTED, evidence);
         break;
     case CLASS_NOT_READY:
+        feedback_about_consent(scheduler, index);
         job_close(scheduler, index, OUTCOME_FAILED, REASON_NOT_READY, evidence);
         break;
     case CLASS_LOST: job_close(scheduler, index, OUTCOME_UNKNOWN, REASON_LOST, evidence); break;

@@ -49,6 +49,28 @@ static void check_node(const struct scheduler *scheduler, const struct limit_nod
     }
 }
 
+/* Probes that are out against the jobs that carry their tickets. */
+static void check_breaker(const struct scheduler *scheduler, const struct breaker *breaker,
+                          uint32_t provider, uint32_t institution)
+{
+    uint32_t out = 0;
+
+    REQUIRE(breaker->state < BREAKER_STATE_COUNT);
+    REQUIRE(breaker->state == BREAKER_PROBING || breaker->probes_out == 0);
+    REQUIRE(breaker->cohorts <= breaker->failures);
+    for (uint32_t i = 0; i < scheduler->job_capacity && breaker->state == BREAKER_PROBING; i++) {
+        const struct job *job = &scheduler->jobs[i];
+        bool is_here = job->in_use && job->owes_fate &&
+                       (institution != NONE_INDEX
+                            ? job->institution == institution
+                            : scheduler->institutions[job->institution].provider == provider);
+
+        out += is_here && breaker->round == (institution != NONE_INDEX ? job->institution_ticket
+                                                                       : job->provider_ticket);
+    }
+    REQUIRE(breaker->probes_out == out);
+}
+
 /* Walk a queue: links agree, and everything in it says that it is there. */
 static uint32_t check_queue(const struct scheduler *scheduler, const struct work_queue *queue,
                             enum slot_state state)
@@ -100,6 +122,7 @@ static uint32_t check_institution(const struct scheduler *scheduler, uint32_t in
     uint32_t count = 0;
 
     check_node(scheduler, &institution->node, institution->provider, index);
+    check_breaker(scheduler, &institution->node.breaker, institution->provider, index);
     for (uint32_t level = 0; level < QUEUE_LEVELS; level++) {
         uint32_t here = check_lanes(scheduler, index, level);
         bool in_ring = institution->ring_prev[level] != NONE_INDEX;
@@ -161,7 +184,10 @@ static void check_nodes(const struct scheduler *scheduler)
         uint32_t waiting = 0;
 
         check_node(scheduler, &provider->node, i, NONE_INDEX);
+        check_breaker(scheduler, &provider->node.breaker, i, NONE_INDEX);
         REQUIRE(check_queue(scheduler, &provider->calls, SLOT_DONE) == provider->calls_waiting);
+        REQUIRE(check_queue(scheduler, &provider->retries, SLOT_DONE) == provider->retries_waiting);
+        REQUIRE(provider->budget.balance >= 0);
         for (uint32_t j = 0; j < scheduler->institution_count; j++)
             if (scheduler->institutions[j].provider == i)
                 waiting += check_institution(scheduler, j);
@@ -194,6 +220,9 @@ static void check_jobs(const struct scheduler *scheduler)
                                         (job->state == JOB_LOOKING_UP && !job->is_queued)));
         /* Whatever is not answered by an event has a time: nothing is forgotten. */
         REQUIRE(job->is_outstanding != has_timer);
+        REQUIRE(!job->is_outstanding || job->request != REQUEST_INITIATE || job->owes_fate);
+        REQUIRE(!job->is_paced || job->owes_fate);
+        REQUIRE(!job->waits_for_budget || (job->is_queued && job->state == JOB_RETRY_WAIT));
         REQUIRE(job->slot == NONE_INDEX || scheduler->slots[job->slot].state == SLOT_JOB);
     }
     REQUIRE(live == scheduler->jobs_live);

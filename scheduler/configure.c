@@ -8,6 +8,7 @@
 #include "scheduler/firing.h"
 #include "scheduler/job.h"
 #include "scheduler/limit_node.h"
+#include "scheduler/node_record.h"
 #include "scheduler/population.h"
 #include "scheduler/provider_gate.h"
 #include "scheduler/recheck.h"
@@ -54,6 +55,21 @@ static enum result configure_node(struct limit_node *node, const struct limit_se
     return room_node_rates(node, limits, guard_ms, pending, fault);
 }
 
+/* What was learned stays, as far as the new settings still want it learned. */
+static void configure_learning(struct limit_node *node, const struct pace_settings *pace,
+                               const struct breaker_settings *breaker)
+{
+    bool is_on =
+        node->breaker.is_configuration ? breaker->configuration > 0 : breaker->failures > 0;
+
+    node->pace_settings = *pace;
+    node->breaker_settings = *breaker;
+    if (!pace->learns)
+        pace_init(&node->pace);
+    if (!is_on)
+        breaker_reset(&node->breaker);
+}
+
 static uint32_t provider_place(struct scheduler *scheduler, uint64_t hash)
 {
     uint32_t place = NONE_INDEX;
@@ -64,6 +80,8 @@ static uint32_t provider_place(struct scheduler *scheduler, uint64_t hash)
     place = scheduler->provider_count++;
     provider_gate_init(&scheduler->providers[place]);
     scheduler->providers[place].name_hash = hash;
+    retry_budget_init(&scheduler->providers[place].budget, scheduler->now.mono);
+    scheduler->providers[place].balance_recorded = scheduler->providers[place].budget.balance;
     return place;
 }
 
@@ -75,6 +93,11 @@ static enum result configure_provider(struct scheduler *scheduler, uint32_t inde
 
     scheduler->provider_places[index] = place;
     provider->is_configured = true;
+    if (provider->node.breaker.is_configuration &&
+        provider->settings.revision != settings->revision) {
+        breaker_reset(&provider->node.breaker); /* what was wrong may be right now */
+        node_record_mark(scheduler, place | NODE_PROVIDER_BIT, true);
+    }
     provider->settings_index = index;
     provider->settings = *settings;
     provider->auth_retry_at.us = INT64_MIN; /* the secret may be a new one: ask at once */
@@ -82,6 +105,7 @@ static enum result configure_provider(struct scheduler *scheduler, uint32_t inde
     for (uint32_t i = 0; i < settings->limits.rate_count; i++)
         if (settings->limits.rates[i].span_ms >= LONG_SPAN_MS)
             provider->pays_long = true;
+    configure_learning(&provider->node, &settings->limits.pace, &settings->breaker);
     return configure_node(&provider->node, &settings->limits, settings->rate_guard_ms,
                           pending_permits(scheduler, place, NONE_INDEX), fault);
 }
@@ -106,6 +130,9 @@ static uint32_t institution_place(struct scheduler *scheduler, uint32_t provider
     return scheduler->institution_count++;
 }
 
+static const struct pace_settings learns_nothing = {false, PACE_FLOOR_DEFAULT_US};
+static const struct breaker_settings never_opens;
+
 static enum result configure_institution(struct scheduler *scheduler, uint32_t index,
                                          const struct institution_settings *settings,
                                          struct fault *fault)
@@ -119,6 +146,10 @@ static enum result configure_institution(struct scheduler *scheduler, uint32_t i
     institution->is_default = strcmp(settings->name, "-") == 0;
     institution->settings_index = index;
     work_unblock(scheduler, place);
+    /* Consents without an institution have no bank: their provider's node learns for them. */
+    configure_learning(
+        &institution->node, institution->is_default ? &learns_nothing : &settings->limits.pace,
+        institution->is_default ? &never_opens : &scheduler->providers[provider].settings.breaker);
     return configure_node(&institution->node, &settings->limits,
                           scheduler->providers[provider].settings.rate_guard_ms,
                           pending_permits(scheduler, provider, place), fault);

@@ -24,6 +24,7 @@
 #include "scheduler/open_hours.h"
 #include "scheduler/quota.h"
 #include "scheduler/rate_window.h"
+#include "scheduler/retry_budget.h"
 #include "scheduler/scheduler.h"
 
 #define NONE_INDEX UINT32_MAX
@@ -109,7 +110,18 @@ struct limit_node {
     struct mono_time pushback_until;
     uint32_t pushback_streak;
     enum reason last_blocked; /* what work last waited for here */
+    /* What was learned (feedback.h), and how it is remembered (node_record.h). */
+    struct pace pace;
+    struct pace_settings pace_settings;
+    struct breaker breaker;
+    struct breaker_settings breaker_settings;
+    bool was_open;             /* so said its last RECORD_NODE of the breaker */
+    bool is_marked;            /* owes a RECORD_NODE; in the list of such nodes */
+    uint32_t next_marked;      /* node reference; NONE_INDEX */
+    struct mono_time recorded; /* its last RECORD_NODE */
 };
+/* A node reference is the place of an institution, or that of a provider with this bit. */
+#define NODE_PROVIDER_BIT UINT32_C(0x80000000)
 
 /* Why something may not start now, and until when as far as time decides. */
 struct obstacle {
@@ -209,6 +221,10 @@ struct provider {
     uint32_t populated; /* institutions with consents to refresh */
     uint32_t active;    /* institutions with work waiting or jobs running */
     bool last_was_call;
+    struct retry_budget budget;
+    int64_t balance_recorded;  /* of the budget, when it was last recorded */
+    struct work_queue retries; /* jobs whose next attempt waits for the budget */
+    uint32_t retries_waiting;
     bool pays_long; /* has a rate whose calls are recorded */
     bool was_busy;  /* a moment before the start, as far as what is recovered tells */
     /* credentials */
@@ -342,6 +358,10 @@ struct job {
     bool was_accepted;
     bool is_forced;  /* ignore the cooldown */
     bool poll_asked; /* a webhook wants a poll as soon as the floor allows */
+    bool owes_fate;  /* the nodes wait to hear what became of its last initiation */
+    bool is_paced;   /* that one counts at their paces */
+    bool is_funded;  /* the budget has paid for its next attempt */
+    bool waits_for_budget;
     uint8_t level;
     uint8_t failure;  /* enum reason: failed for this, unless the look-up blames the consent */
     uint16_t charges; /* of its attempts that stand; the newest is the consent's newest */
@@ -356,8 +376,11 @@ struct job {
     uint16_t attempts_counted;
     struct utc_time due;
     struct utc_time opened;
-    struct utc_time deadline;   /* manual jobs only; others have their run's */
-    struct utc_time last_sent;  /* hand-over of the last attempt */
+    struct utc_time deadline;  /* manual jobs only; others have their run's */
+    struct utc_time last_sent; /* hand-over of the last attempt */
+    struct mono_time granted;  /* when it was given away */
+    uint32_t provider_ticket;  /* it is a probe of the provider's breaker; 0: it is not */
+    uint32_t institution_ticket;
     struct utc_time doubt_sent; /* of the attempt that is in doubt */
     struct utc_time not_before; /* dedupe window; UTC_NONE */
     struct mono_time started;   /* since when it holds its place among the running jobs */
@@ -381,6 +404,7 @@ struct scheduler {
     uint64_t steps;
     struct utc_time awake_since; /* end of recovery; whatever fired before was missed */
     bool is_recovering;
+    bool was_active; /* whoever ran before may have sent requests within LONG_SPAN_MS */
     bool is_draining;
     bool calendars_enabled;
     bool needs_reserve;
@@ -441,6 +465,9 @@ struct scheduler {
     uint32_t requests_outstanding;
     struct heap jobs_utc;
     struct heap jobs_mono;
+
+    uint32_t marked_first; /* nodes that owe a record; NONE_INDEX */
+    uint32_t marked_last;
 
     struct wake wake;
 };

@@ -4,10 +4,12 @@
 
 #include "scheduler/answer.h"
 #include "scheduler/consent.h"
+#include "scheduler/feedback.h"
 #include "scheduler/job_state.h"
 #include "scheduler/limit_node.h"
 #include "scheduler/provider_gate.h"
 #include "scheduler/retry_delay.h"
+#include "scheduler/retry_gate.h"
 #include "scheduler/run.h"
 #include "scheduler/share.h"
 #include "scheduler/work.h"
@@ -43,6 +45,7 @@ uint32_t job_create(struct scheduler *scheduler, uint32_t consent, uint32_t slot
         .doubt_sent = UTC_NONE,
         .not_before = UTC_NONE,
         .give_up_at = MONO_NEVER,
+        .granted = {INT64_MIN},
         .last_poll_at = {INT64_MIN},
         .has_new_data = TRI_UNKNOWN,
     };
@@ -136,10 +139,11 @@ static void request_begin(struct scheduler *scheduler, uint32_t index, enum requ
     job->is_outstanding = true;
     job->is_sent = false;
     limit_node_grant(&provider->node);
-    if (request == REQUEST_INITIATE)
+    if (request == REQUEST_INITIATE) {
         share_request_begins(scheduler, job->institution);
-    if (request == REQUEST_INITIATE)
         limit_node_grant(&scheduler->institutions[job->institution].node);
+        feedback_granted(scheduler, index);
+    }
     scheduler->requests_outstanding++;
     provider_gate_sending(provider, &job->pass);
     heap_remove(&scheduler->jobs_mono, index);
@@ -195,6 +199,7 @@ void job_initiate(struct scheduler *scheduler, uint32_t index)
         job->is_ours = false;
         job->hinted_reference = 0;
         job->failure = REASON_NONE;
+        retry_gate_initiated(scheduler, index);
     }
     job->last_sent = scheduler->now.utc;
     instant_set(&scheduler->consents[job->consent].last_attempt, scheduler->now.utc);
@@ -242,8 +247,10 @@ void job_request_ended(struct scheduler *scheduler, uint32_t index, bool reached
         job_request_sent(scheduler, index, scheduler->now.mono, scheduler->now.utc);
     if (!job->is_sent) {
         limit_node_return(&provider->node);
-        if (job->request == REQUEST_INITIATE)
+        if (job->request == REQUEST_INITIATE) {
             limit_node_return(node);
+            feedback_returned(scheduler, index);
+        }
     }
     limit_node_answered(&provider->node);
     if (job->request == REQUEST_INITIATE)
@@ -286,7 +293,9 @@ void job_unqueue(struct scheduler *scheduler, uint32_t index)
     if (!job->is_queued)
         return;
     job->is_queued = false;
-    if (job_waits_for_call(job)) {
+    if (job->waits_for_budget) {
+        retry_gate_leave(scheduler, index);
+    } else if (job_waits_for_call(job)) {
         work_queue_unlink(scheduler, &provider->calls, index | WORK_JOB_BIT);
         provider->calls_waiting--;
     } else {
@@ -365,7 +374,7 @@ void job_consider(struct scheduler *scheduler, uint32_t index)
 {
     struct job *job = &scheduler->jobs[index];
 
-    if (job->is_queued || !job_judge(scheduler, index))
+    if (job->is_queued || !job_judge(scheduler, index) || !retry_gate_pass(scheduler, index))
         return;
     job->is_queued = true;
     work_push(scheduler, job->institution, job_level(job), index | WORK_JOB_BIT);
@@ -400,6 +409,8 @@ static void job_give_up(struct scheduler *scheduler, uint32_t index)
     } else if (job->trouble == REASON_NONE && job_provider(scheduler, job)->is_stopped) {
         job_close(scheduler, index, OUTCOME_UNKNOWN, REASON_AUTH, NULL); /* nobody could ask */
     } else {
+        if (job->trouble == REASON_NONE) /* it ran and ran: the bank hangs */
+            feedback_ended(scheduler, index, REASON_LOST);
         job_close(scheduler, index, OUTCOME_UNKNOWN,
                   job->trouble != REASON_NONE ? job->trouble : REASON_LOST, NULL);
     }
@@ -521,6 +532,8 @@ void job_close(struct scheduler *scheduler, uint32_t index, enum outcome outcome
     const struct run *run = job_run(scheduler, job);
 
     REQUIRE(!job->is_outstanding && outcome != OUTCOME_NONE);
+    feedback_unknown(scheduler, index);
+    retry_gate_ended(scheduler, index);
     if (job->number == 0) { /* a manual trigger that never got its turn */
         run_record_skip(scheduler, 0, job->consent, job->due, reason, 1);
     } else {

@@ -13,6 +13,10 @@ void limit_node_clear(struct limit_node *node)
     memset(node, 0, sizeof *node);
     node->paused_until = UTC_NONE;
     node->pushback_until.us = INT64_MIN;
+    node->next_marked = NONE_INDEX;
+    node->recorded.us = INT64_MIN;
+    pace_init(&node->pace);
+    breaker_init(&node->breaker);
     open_hours_forget(&node->hours);
 }
 
@@ -50,10 +54,28 @@ struct obstacle limit_node_job_obstacle(struct limit_node *node, struct time_now
     if (node->paused_until.ms > now.utc.ms)
         return (struct obstacle){REASON_PAUSED, node->paused_until, MONO_NEVER};
     obstacle = limit_node_window_obstacle(node, now.utc);
+    if (obstacle.reason == REASON_NONE)
+        obstacle = limit_node_breaker_obstacle(node, now.mono);
     if (obstacle.reason == REASON_NONE && !is_repeat && node->jobs_max > 0 &&
         node->jobs_running >= node->jobs_max)
         obstacle = (struct obstacle){REASON_CONCURRENCY, UTC_NEVER, MONO_NEVER};
+    if (obstacle.reason == REASON_NONE)
+        obstacle = limit_node_pace_obstacle(node, now.mono);
     return obstacle;
+}
+
+struct obstacle limit_node_breaker_obstacle(const struct limit_node *node, struct mono_time now)
+{
+    struct mono_time at = breaker_earliest(&node->breaker, &node->breaker_settings, now);
+
+    return at.us > now.us ? (struct obstacle){REASON_BREAKER, UTC_NEVER, at} : obstacle_none;
+}
+
+struct obstacle limit_node_pace_obstacle(const struct limit_node *node, struct mono_time now)
+{
+    struct mono_time at = pace_earliest(&node->pace, &node->pace_settings, now);
+
+    return at.us > now.us ? (struct obstacle){REASON_RATE, UTC_NEVER, at} : obstacle_none;
 }
 
 struct obstacle limit_node_pushback_obstacle(const struct limit_node *node, struct mono_time now)

@@ -15,12 +15,15 @@ void limit_node_clear(struct limit_node *node);
 
 /* Rates and in-flight requests: may one more request go? */
 struct obstacle limit_node_request_obstacle(const struct limit_node *node, struct time_now now);
-/* Running jobs, open hours, pause: may one more initiation go? (beside the above) A repeat has
- * its place among the running jobs already. */
+/* Running jobs, open hours, pause, breaker, learned pace: may one more initiation go? (beside the
+ * above) A repeat has its place among the running jobs already. */
 struct obstacle limit_node_job_obstacle(struct limit_node *node, struct time_now now,
                                         bool is_repeat);
 /* Blackouts, maintenance and windows alone; the answer is kept until it can change. */
 struct obstacle limit_node_window_obstacle(struct limit_node *node, struct utc_time now);
+/* The breaker alone, and the learned pace alone. */
+struct obstacle limit_node_breaker_obstacle(const struct limit_node *node, struct mono_time now);
+struct obstacle limit_node_pace_obstacle(const struct limit_node *node, struct mono_time now);
 struct obstacle limit_node_pushback_obstacle(const struct limit_node *node, struct mono_time now);
 
 void limit_node_grant(struct limit_node *node); /* a request goes out */

@@ -20,6 +20,8 @@
 #include <stdint.h>
 
 #include "base/time_point.h"
+#include "scheduler/breaker.h"
+#include "scheduler/pace.h"
 #include "scheduler/words.h"
 
 struct evidence; /* defined by the shell (state/evidence.h) */
@@ -37,6 +39,7 @@ enum event_kind {
     EVENT_RESUME,
     EVENT_RELEASE, /* a person, a source or a look-up lets a held consent go */
     EVENT_CONSENT, /* a webhook tells something about a consent */
+    EVENT_RESET,   /* a person wants what was learned about a node forgotten */
     EVENT_DRAIN,   /* initiate nothing from now on */
 };
 
@@ -132,6 +135,10 @@ struct event {
             enum look_up_verdict verdict; /* LOOK_UP_ACTIVE or LOOK_UP_RECONNECT */
             struct utc_time expires;      /* UTC_NONE: not told */
         } consent;
+        struct {
+            uint32_t provider;    /* index */
+            uint32_t institution; /* index; UINT32_MAX: the provider and all its institutions */
+        } reset;
     } as;
 };
 
@@ -153,6 +160,21 @@ enum record_kind {
     RECORD_EXPIRES,   /* end of a consent learned from its provider */
     RECORD_CALLS,     /* polls, look-ups, tokens about to be sent: for long windows */
     RECORD_SCHEDULE,  /* firings up to `slot` are accounted for */
+    RECORD_NODE,      /* what was learned about a provider or institution */
+};
+
+/* What was learned about a node of the limit tree and must survive a restart. */
+struct node_past {
+    struct pace_past pace;
+    enum breaker_state breaker; /* BREAKER_CLOSED or BREAKER_OPEN */
+    bool is_configuration;      /* opened by configuration errors... */
+    uint64_t revision;          /* ...under settings with this fingerprint */
+    uint32_t breaker_streak;    /* times it opened in a row */
+    struct utc_time opened;     /* UTC_NONE: closed */
+    struct utc_time probe;      /* no probe before; UTC_NONE */
+    struct utc_time pushback;   /* the end of the pause asked for; UTC_NONE */
+    uint32_t pushback_streak;   /* such pauses in a row */
+    int64_t retry_balance;      /* providers: thousandths of a retry; -1: none */
 };
 
 /* Where a hold or its end comes from. */
@@ -271,6 +293,12 @@ struct record {
             int64_t local_ms;
             int fold;
         } schedule;
+        struct {
+            uint32_t provider;    /* index */
+            uint32_t institution; /* index; UINT32_MAX: the provider's own node */
+            bool is_breaker_news; /* its breaker opened or closed since its last record */
+            struct node_past past;
+        } node;
     } as;
 };
 

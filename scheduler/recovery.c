@@ -91,6 +91,12 @@ void scheduler_recover_recheck(struct scheduler *scheduler, uint32_t provider, u
                         past_mono(scheduler, utc_add_ms(at, 1)));
 }
 
+void scheduler_recover_activity(struct scheduler *scheduler, struct utc_time last)
+{
+    if (last.ms != UTC_NONE.ms && utc_add_ms(last, LONG_SPAN_MS).ms > scheduler->now.utc.ms)
+        scheduler->was_active = true;
+}
+
 void scheduler_recover_pause(struct scheduler *scheduler, enum scope_kind scope, uint32_t index,
                              struct utc_time until)
 {
@@ -284,6 +290,9 @@ enum result scheduler_recover_job(struct scheduler *scheduler, const struct reco
     job->attempts = from->attempts;
     job->attempts_counted = from->attempts_counted;
     job->last_sent = from->last_sent;
+    job->granted = past_mono(scheduler, from->last_sent);
+    job->owes_fate = job->state == JOB_RUNNING || job->state == JOB_IN_DOUBT;
+    job->is_paced = job->owes_fate;
     job->is_repeat = from->is_repeat;
     job->is_charged =
         (job->state == JOB_RUNNING && !from->is_attached) || job->state == JOB_IN_DOUBT;
@@ -340,12 +349,10 @@ static void join_slots(struct scheduler *scheduler)
 
 /* Polls are recorded only for windows of a minute or more. Shorter ones count as full up to now
  * where there was work a moment ago: that costs one span, and the promise holds over a restart. */
-static void fill_short_windows(struct scheduler *scheduler, struct provider *provider)
+static void fill_short_windows(struct scheduler *scheduler, struct limit_node *node)
 {
-    if (!provider->was_busy)
-        return;
-    for (uint32_t i = 0; i < provider->node.window_count; i++) {
-        struct rate_window *window = &provider->node.windows[i];
+    for (uint32_t i = 0; i < node->window_count; i++) {
+        struct rate_window *window = &node->windows[i];
 
         if (window->span_us < LONG_SPAN_MS * US_PER_MS)
             for (uint32_t j = 0; j < window->count; j++)
@@ -363,7 +370,12 @@ void scheduler_recover_done(struct scheduler *scheduler, struct time_now now, ui
         if (scheduler->runs[i].in_use)
             place_slots(scheduler, &scheduler->runs[i]);
     for (uint32_t i = 0; i < scheduler->provider_count; i++)
-        fill_short_windows(scheduler, &scheduler->providers[i]);
+        if (scheduler->was_active || scheduler->providers[i].was_busy)
+            fill_short_windows(scheduler, &scheduler->providers[i].node);
+    for (uint32_t i = 0; i < scheduler->institution_count; i++)
+        if (scheduler->was_active ||
+            scheduler->providers[scheduler->institutions[i].provider].was_busy)
+            fill_short_windows(scheduler, &scheduler->institutions[i].node);
     join_slots(scheduler);
     scheduler->awake_since = now.utc;
     scheduler->is_recovering = false;

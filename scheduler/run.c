@@ -316,6 +316,9 @@ static enum reason slot_waits_for(struct scheduler *scheduler, uint32_t index)
         reason = provider_gate_obstacle(scheduler, provider).reason;
     if (reason == REASON_NONE && provider->is_stopped)
         reason = REASON_AUTH; /* its next probe is due just now */
+    if (reason == REASON_NONE && (provider->node.breaker.state != BREAKER_CLOSED ||
+                                  institution->node.breaker.state != BREAKER_CLOSED))
+        reason = REASON_BREAKER; /* likewise */
     if (reason == REASON_NONE)
         reason = limit_node_pushback_obstacle(&institution->node, scheduler->now.mono).reason;
     if (reason == REASON_NONE)

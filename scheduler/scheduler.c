@@ -8,13 +8,16 @@
 #include "scheduler/answer.h"
 #include "scheduler/consent.h"
 #include "scheduler/dispatch.h"
+#include "scheduler/feedback.h"
 #include "scheduler/firing.h"
 #include "scheduler/job.h"
 #include "scheduler/limit_node.h"
+#include "scheduler/node_record.h"
 #include "scheduler/pause.h"
 #include "scheduler/population.h"
 #include "scheduler/provider_gate.h"
 #include "scheduler/recheck.h"
+#include "scheduler/retry_gate.h"
 #include "scheduler/room.h"
 #include "scheduler/run.h"
 #include "scheduler/work.h"
@@ -34,6 +37,8 @@ struct scheduler *scheduler_create(uint64_t seed)
     scheduler->lane_free = NONE_INDEX;
     scheduler->job_free = NONE_INDEX;
     scheduler->job_freed = NONE_INDEX;
+    scheduler->marked_first = NONE_INDEX;
+    scheduler->marked_last = NONE_INDEX;
     return scheduler;
 }
 
@@ -139,6 +144,16 @@ static void take_trigger(struct scheduler *scheduler, uint32_t consent, bool is_
     job_consider(scheduler, job);
 }
 
+static void take_reset(struct scheduler *scheduler, uint32_t provider, uint32_t institution)
+{
+    if (provider >= scheduler->provider_places_count ||
+        (institution != UINT32_MAX && institution >= scheduler->institution_places_count))
+        return;
+    feedback_reset(scheduler, scheduler->provider_places[provider],
+                   institution == UINT32_MAX ? NONE_INDEX
+                                             : scheduler->institution_places[institution]);
+}
+
 static void take_event(struct scheduler *scheduler, const struct event *event)
 {
     switch (event->kind) {
@@ -174,6 +189,9 @@ static void take_event(struct scheduler *scheduler, const struct event *event)
     case EVENT_CONSENT:
         recheck_take_news(scheduler, event->as.consent.consent, event->as.consent.verdict,
                           event->as.consent.expires, event->as.consent.is_verified);
+        break;
+    case EVENT_RESET:
+        take_reset(scheduler, event->as.reset.provider, event->as.reset.institution);
         break;
     case EVENT_DRAIN: scheduler->is_draining = true; break;
     }
@@ -274,9 +292,11 @@ struct wake scheduler_step(struct scheduler *scheduler, struct time_now now,
     run_advance_all(scheduler);
     advance_parked(scheduler);
     advance_jobs(scheduler);
+    retry_gate_advance(scheduler);
     dispatch_all(scheduler);
     recheck_advance_all(scheduler);
     run_close_finished(scheduler);
+    node_record_write(scheduler);
     end_step(scheduler, batch);
     return scheduler->wake;
 }

@@ -77,9 +77,16 @@ void scheduler_recover_calls(struct scheduler *scheduler, uint32_t provider, str
  * is_by_hand): the round goes on from there. */
 void scheduler_recover_recheck(struct scheduler *scheduler, uint32_t provider, uint32_t consent,
                                struct utc_time at);
+/* Whoever ran before may have sent requests that left no record (polls) until `last`; UTC_NONE:
+ * nobody did. Rates shorter than a minute then begin full. */
+void scheduler_recover_activity(struct scheduler *scheduler, struct utc_time last);
 /* A pause that was in force. */
 void scheduler_recover_pause(struct scheduler *scheduler, enum scope_kind scope, uint32_t index,
                              struct utc_time until);
+/* What was learned about a node, as the last RECORD_NODE of it told (indexes; institution
+ * UINT32_MAX: the provider's own). Instants that have passed are fine. */
+void scheduler_recover_node(struct scheduler *scheduler, uint32_t provider, uint32_t institution,
+                            const struct node_past *past);
 /* The last accounted firing of a schedule (by index), with its local time and fold as in
  * RECORD_SCHEDULE (INT64_MIN: not known): zone data that changed meanwhile must not fire it twice.
  */
@@ -174,7 +181,9 @@ enum gate {
     GATE_NOT_BEFORE, /* refused cooldown, dedupe window, retry wait */
     GATE_COOLDOWN,
     GATE_QUOTA,
+    GATE_RETRY_BUDGET, /* of the consent's job, when that waits for another attempt */
     GATE_AUTH,
+    GATE_BREAKER, /* of provider and institution */
     GATE_PUSHBACK,
     GATE_PROVIDER_RATE,
     GATE_PROVIDER_CONCURRENCY,
@@ -186,8 +195,9 @@ enum gate {
 const char *gate_text(enum gate gate);
 struct gate_verdict {
     bool is_open;
-    enum reason reason;       /* REASON_NONE when open */
-    struct utc_time earliest; /* `now` when open; UTC_NEVER when only a person or event helps */
+    enum reason reason;          /* REASON_NONE when open */
+    struct utc_time earliest;    /* `now` when open; UTC_NEVER when only a person or event helps */
+    int64_t learned_interval_us; /* rates: time between initiations that was learned; 0: none */
 };
 /* Fills GATE_COUNT verdicts; answers the earliest instant at which all are open, as far as
  * time alone decides. */
@@ -217,6 +227,11 @@ struct node_view {
     uint32_t waiting;              /* slots and retries queued at this node */
     enum reason blocked_reason;    /* REASON_NONE: open */
     struct utc_time blocked_until; /* UTC_NONE: open */
+    int64_t learned_interval_us;   /* time between initiations that was learned; 0: none */
+    enum breaker_state breaker;
+    bool is_configuration;    /* it opened for configuration errors */
+    uint32_t retries_waiting; /* providers: for the retry budget */
+    int64_t retry_balance;    /* providers: retries that may be sent; -1: no budget */
 };
 void scheduler_provider_view(const struct scheduler *scheduler, struct time_now now,
                              uint32_t provider, struct node_view *view);

@@ -13,7 +13,9 @@
 #include <stdint.h>
 
 #include "base/time_point.h"
+#include "scheduler/breaker.h"
 #include "scheduler/calendar.h"
+#include "scheduler/pace.h"
 #include "scheduler/time_range.h"
 #include "scheduler/words.h"
 
@@ -53,6 +55,7 @@ struct limit_settings {
     uint32_t requests_in_flight_max; /* 0: no limit of its own */
     uint32_t jobs_running_max;       /* 0: no limit of its own */
     struct hours_settings hours;
+    struct pace_settings pace; /* what may be learned beside all that */
 };
 
 struct quota_settings {
@@ -95,12 +98,15 @@ struct provider_settings {
     bool pushback_yields; /* nobody wrote that wait: a shorter backoff of the schedule counts */
     int64_t auth_retry_first_ms; /* stopped for credentials: first probe after this, doubling */
     int64_t auth_retry_max_ms;
-    int64_t rate_guard_ms;    /* added to each rate span: how much a request may be delayed
-                                 on the way, so that the provider's own count agrees */
-    bool needs_token;         /* requests wait for EVENT_TOKEN */
-    bool can_look_up;         /* the definition knows how to ask for a consent's state */
-    int64_t recheck_ms;       /* held consents are looked up once in so long; 0: never */
-    int64_t expiry_margin_ms; /* nothing is initiated for a consent that ends so soon */
+    int64_t rate_guard_ms;           /* added to each rate span: how much a request may be delayed
+                                        on the way, so that the provider's own count agrees */
+    bool needs_token;                /* requests wait for EVENT_TOKEN */
+    bool can_look_up;                /* the definition knows how to ask for a consent's state */
+    int64_t recheck_ms;              /* held consents are looked up once in so long; 0: never */
+    int64_t expiry_margin_ms;        /* nothing is initiated for a consent that ends so soon */
+    struct breaker_settings breaker; /* of the provider and of each of its institutions */
+    uint32_t retry_budget_percent;   /* retries for each hundred first attempts; 0: no budget */
+    uint64_t revision; /* fingerprint of all that a person wrote about this provider */
 };
 
 /* One node per (provider, institution name); "-" where a consent has none. */

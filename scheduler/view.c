@@ -62,6 +62,14 @@ void scheduler_run_view(const struct scheduler *scheduler, uint32_t index, struc
     view->waiting = run->open - view->open_jobs;
 }
 
+static void view_learned(const struct limit_node *node, struct time_now now, struct node_view *view)
+{
+    view->learned_interval_us = node->pace_settings.learns ? pace_interval_us(&node->pace) : 0;
+    view->breaker = breaker_state_at(&node->breaker, now.mono);
+    view->is_configuration = view->breaker != BREAKER_CLOSED && node->breaker.is_configuration;
+    view->retry_balance = -1;
+}
+
 static void view_obstacle(const struct scheduler *scheduler, const struct obstacle *obstacle,
                           struct node_view *view)
 {
@@ -85,9 +93,15 @@ void scheduler_provider_view(const struct scheduler *scheduler, struct time_now 
     *view = (struct node_view){
         .requests_in_flight = provider.node.requests_in_flight,
         .jobs_running = provider.node.jobs_running,
-        .waiting = provider.work_waiting + provider.calls_waiting,
+        .waiting = provider.work_waiting + provider.calls_waiting + provider.retries_waiting,
         .blocked_until = UTC_NONE,
     };
+    view_learned(&provider.node, now, view);
+    view->retries_waiting = provider.retries_waiting;
+    if (provider.settings.retry_budget_percent > 0) {
+        retry_budget_advance(&provider.budget, now.mono);
+        view->retry_balance = provider.budget.balance / RETRY_BUDGET_ONE;
+    }
     obstacle = provider_gate_job_obstacle(&copy, &provider, false);
     view_obstacle(&copy, &obstacle, view);
     obstacle = provider_gate_obstacle(&copy, &provider);
@@ -110,6 +124,7 @@ void scheduler_institution_view(const struct scheduler *scheduler, struct time_n
         .waiting = institution.waiting,
         .blocked_until = UTC_NONE,
     };
+    view_learned(&institution.node, now, view);
     obstacle = dispatch_institution_obstacle(&copy, &institution, false);
     view_obstacle(&copy, &obstacle, view);
 }

@@ -15,7 +15,9 @@ static const char *const gate_words[GATE_COUNT] = {
     [GATE_NOT_BEFORE] = "not_before",
     [GATE_COOLDOWN] = "cooldown",
     [GATE_QUOTA] = "quota",
+    [GATE_RETRY_BUDGET] = "retry_budget",
     [GATE_AUTH] = "auth",
+    [GATE_BREAKER] = "breaker",
     [GATE_PUSHBACK] = "pushback",
     [GATE_PROVIDER_RATE] = "provider_rate",
     [GATE_PROVIDER_CONCURRENCY] = "provider_concurrency",
@@ -33,7 +35,9 @@ static void close_gate(struct gate_verdict *verdict, enum reason reason, struct 
 {
     if (!verdict->is_open && verdict->earliest.ms >= earliest.ms)
         return; /* closed for longer by something else already */
-    *verdict = (struct gate_verdict){false, reason, earliest};
+    verdict->is_open = false;
+    verdict->reason = reason;
+    verdict->earliest = earliest;
 }
 
 /* An obstacle closes the gate until the later of its two clocks' instants. */
@@ -66,6 +70,10 @@ static void why_consent(const struct scheduler *scheduler, uint32_t number, stru
         close_gate(&verdicts[GATE_PAUSED], REASON_PAUSED, scheduler->paused_until);
     if (consent->job != NONE_INDEX)
         close_gate(&verdicts[GATE_SINGLE_FLIGHT], REASON_SINGLE_FLIGHT, UTC_NEVER);
+    if (consent->job != NONE_INDEX && scheduler->jobs[consent->job].waits_for_budget)
+        close_gate(&verdicts[GATE_RETRY_BUDGET], REASON_RETRY_BUDGET,
+                   core_utc_of(scheduler,
+                               retry_budget_next(&consent_provider(scheduler, number)->budget)));
     at = consent_not_before(scheduler, number, now);
     if (at.ms > now.ms)
         close_gate(&verdicts[GATE_NOT_BEFORE],
@@ -86,14 +94,14 @@ static void why_schedules(const struct scheduler *scheduler, uint32_t number, st
                           struct gate_verdict verdicts[GATE_COUNT])
 {
     uint16_t set = scheduler->consents[number].schedule_set;
-    struct gate_verdict first = {false, REASON_NONE, UTC_NEVER};
+    struct gate_verdict first = {false, REASON_NONE, UTC_NEVER, 0};
 
     if (set == UINT16_MAX || scheduler->sets[set].count == 0)
         return;
     for (uint32_t i = 0; i < scheduler->sets[set].count; i++) {
         const struct schedule *schedule = &scheduler->schedules[scheduler->sets[set].schedules[i]];
         struct open_hours hours = schedule->hours;
-        struct gate_verdict own = {false, REASON_PAUSED, schedule->paused_until};
+        struct gate_verdict own = {false, REASON_PAUSED, schedule->paused_until, 0};
 
         if (own.earliest.ms <= now.ms)
             own.reason = open_hours_closed(&hours, now, &own.earliest);
@@ -117,6 +125,12 @@ static void why_node(const struct scheduler *scheduler, const struct limit_node 
     close_by(scheduler, &verdicts[GATE_WINDOW], &obstacle);
     if (node.paused_until.ms > scheduler->now.utc.ms)
         close_gate(&verdicts[GATE_PAUSED], REASON_PAUSED, node.paused_until);
+    obstacle = limit_node_breaker_obstacle(&node, scheduler->now.mono);
+    close_by(scheduler, &verdicts[GATE_BREAKER], &obstacle);
+    obstacle = limit_node_pace_obstacle(&node, scheduler->now.mono);
+    close_by(scheduler, &verdicts[rate_gate], &obstacle);
+    if (node.pace_settings.learns)
+        verdicts[rate_gate].learned_interval_us = pace_interval_us(&node.pace);
     obstacle = limit_node_pushback_obstacle(&node, scheduler->now.mono);
     close_by(scheduler, &verdicts[GATE_PUSHBACK], &obstacle);
     obstacle = limit_node_request_obstacle(&node, scheduler->now);
@@ -148,7 +162,7 @@ struct utc_time scheduler_why(const struct scheduler *scheduler, struct time_now
 
     view.now = now;
     for (int gate = 0; gate < GATE_COUNT; gate++)
-        verdicts[gate] = (struct gate_verdict){true, REASON_NONE, now.utc};
+        verdicts[gate] = (struct gate_verdict){true, REASON_NONE, now.utc, 0};
     if (consent == 0 || consent > scheduler->consent_max ||
         (scheduler->consents[consent].flags & CONSENT_IN_USE) == 0) {
         close_gate(&verdicts[GATE_STATUS], REASON_REMOVED, UTC_NEVER);

@@ -19,3 +19,26 @@ CREATE TABLE provider_lead (
 -- Warnings are given for all that was passed up to warned_ms by consents up to warned_consent_no.
 ALTER TABLE meta ADD COLUMN warned_ms INTEGER;
 ALTER TABLE meta ADD COLUMN warned_consent_no INTEGER NOT NULL DEFAULT 0;
+
+-- What was learned about providers and institutions (RECORD_NODE): pace, breaker, the end of a pause
+-- that was asked for, the retry budget. One row a node, written when something worth keeping
+-- changed.
+CREATE TABLE node (
+    provider_no       INTEGER NOT NULL,
+    institution_no    INTEGER NOT NULL, -- 0: the provider's own node
+    at_ms             INTEGER NOT NULL,
+    interval_us       INTEGER NOT NULL, -- learned time between initiations; 0: none
+    ceiling_us        INTEGER NOT NULL, -- that of the pace last refused; 0: none
+    probe_fails       INTEGER NOT NULL,
+    credit_ppm        INTEGER NOT NULL,
+    is_open           INTEGER NOT NULL CHECK (is_open IN (0, 1)), -- the breaker
+    is_configuration  INTEGER NOT NULL CHECK (is_configuration IN (0, 1)),
+    revision          INTEGER NOT NULL, -- of the provider's settings then
+    breaker_streak    INTEGER NOT NULL,
+    opened_ms         INTEGER,
+    probe_ms          INTEGER,          -- no probe before
+    pushback_ms       INTEGER,          -- a pause was asked for until then
+    pushback_streak   INTEGER NOT NULL,
+    retry_balance     INTEGER,          -- thousandths of a retry; NULL: no budget
+    PRIMARY KEY (provider_no, institution_no)
+) STRICT, WITHOUT ROWID;

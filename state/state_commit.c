@@ -4,6 +4,7 @@
  * The hot path. A refresh costs an insert of its job and attempt, an update of each, and a ledger
  * row; everything else in here is rare. Consent rows are not touched (state_fold.c does, later). */
 #include "state/state_load.h"
+#include "state/state_node.h"
 #include "state/state_recover.h"
 
 #include <inttypes.h>
@@ -625,6 +626,7 @@ enum result state_commit_record(struct state_store *store, const struct record *
     case RECORD_EXPIRES: result = commit_expires(store, record, fault); break;
     case RECORD_CALLS: result = commit_calls(store, record, fault); break;
     case RECORD_SCHEDULE: result = commit_schedule(store, record, fault); break;
+    case RECORD_NODE: result = state_node_commit(store, record, fault); break;
     }
     *index += merged ? 2 : 1;
     return result;

@@ -5,6 +5,8 @@
  * follow) is one transaction: a crash in the middle of recovery leaves nothing of it. */
 #include "state/state_recover.h"
 
+#include "state/state_node.h"
+
 #include <string.h>
 
 #include "state/state_look.h"
@@ -137,10 +139,28 @@ out:
     return result;
 }
 
+/* The limits are written every few seconds while anything goes on, and once more when it ends. */
+#define LIMITS_AGE_MS (30 * MS_PER_SECOND)
+
+static enum result recover_activity(struct recovery *recovery, struct fault *fault)
+{
+    int64_t seen_ms;
+
+    if (state_sql_integer(recovery->store->db, "SELECT max(at_ms) FROM limit_node", INT64_MIN,
+                          &seen_ms, "read the last activity", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    if (seen_ms != INT64_MIN)
+        scheduler_recover_activity(recovery->scheduler,
+                                   utc_add_ms((struct utc_time){seen_ms}, LIMITS_AGE_MS));
+    return RESULT_OK;
+}
+
 /* All of it, in the order that the core wants. */
 static enum result feed_core(struct recovery *recovery, struct fault *fault)
 {
     if (state_recover_past(recovery, fault) != RESULT_OK ||
+        recover_activity(recovery, fault) != RESULT_OK ||
+        state_node_recover(recovery, fault) != RESULT_OK ||
         recover_pauses(recovery, fault) != RESULT_OK ||
         recover_schedules(recovery, fault) != RESULT_OK ||
         state_recover_runs(recovery, fault) != RESULT_OK)

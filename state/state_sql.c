@@ -60,6 +60,11 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
                         " ON CONFLICT DO UPDATE SET count = count + excluded.count",
     [STATEMENT_SCHEDULE] = "UPDATE schedule SET accounted_ms = ?2, accounted_local_ms = ?3,"
                            " accounted_fold = ?4 WHERE schedule_no = ?1",
+    [STATEMENT_NODE] = "INSERT OR REPLACE INTO node (provider_no, institution_no, at_ms,"
+                       " interval_us, ceiling_us, probe_fails, credit_ppm, is_open,"
+                       " is_configuration, revision, breaker_streak, opened_ms, probe_ms,"
+                       " pushback_ms, pushback_streak, retry_balance) VALUES (?1, ?2, ?3, ?4, ?5,"
+                       " ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     [STATEMENT_SLOT_CLEAR] = "DELETE FROM schedule_slot WHERE schedule_no = ?1",
     [STATEMENT_SLOT] = "INSERT INTO schedule_slot (schedule_no, slot_ms) VALUES (?1, ?2)",
     [STATEMENT_EVIDENCE] = "INSERT INTO evidence (at_ms, job_no, attempt, http_status, body_head)"

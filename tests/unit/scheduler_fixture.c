@@ -605,6 +605,16 @@ static void take_record(struct fixture *f, const struct record *record, const st
         f->calls[f->call_count].count = record->as.calls.count;
         f->calls[f->call_count++].at = record->at;
         break;
+    case RECORD_NODE: {
+        uint32_t place = record->as.node.institution == UINT32_MAX
+                             ? FIXTURE_INSTITUTIONS + record->as.node.provider
+                             : record->as.node.institution;
+
+        f->nodes[place].is_known = true;
+        f->nodes[place].records++;
+        f->nodes[place].past = record->as.node.past;
+        break;
+    }
     case RECORD_SCHEDULE:
         assert_true(f->accounted_revision[record->as.schedule.schedule] !=
                         f->schedules[record->as.schedule.schedule].revision ||
@@ -818,6 +828,17 @@ static void recover_job(struct fixture *f, struct fixture_job *job)
     job->job_slot = slot;
 }
 
+static void recover_nodes(struct fixture *f)
+{
+    for (uint32_t i = 0; i < f->settings.institution_count; i++)
+        if (f->nodes[i].is_known)
+            scheduler_recover_node(f->scheduler, f->institutions[i].provider, i, &f->nodes[i].past);
+    for (uint32_t i = 0; i < f->settings.provider_count; i++)
+        if (f->nodes[FIXTURE_INSTITUTIONS + i].is_known)
+            scheduler_recover_node(f->scheduler, i, UINT32_MAX,
+                                   &f->nodes[FIXTURE_INSTITUTIONS + i].past);
+}
+
 static void recover_pauses(struct fixture *f)
 {
     scheduler_recover_pause(f->scheduler, SCOPE_ALL, 0, f->paused_all);
@@ -859,6 +880,7 @@ void fixture_start(struct fixture *f, uint64_t seed)
     for (uint32_t i = 0; i < f->settings.provider_count; i++)
         if (f->hands[i].consent != 0)
             scheduler_recover_recheck(f->scheduler, i, f->hands[i].consent, f->hands[i].at);
+    recover_nodes(f);
     recover_pauses(f);
     for (uint32_t i = 0; i < f->settings.schedule_count; i++)
         if (f->accounted[i].ms != UTC_NONE.ms)

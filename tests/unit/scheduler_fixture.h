@@ -164,7 +164,12 @@ struct fixture {
         uint32_t consent; /* 0: never */
         struct utc_time at;
     } hands[FIXTURE_PROVIDERS];
-    uint32_t look_ups;                                    /* without a job */
+    uint32_t look_ups; /* without a job */
+    struct {
+        bool is_known;
+        uint32_t records;
+        struct node_past past;
+    } nodes[FIXTURE_INSTITUTIONS + FIXTURE_PROVIDERS];    /* institutions, then providers */
     bool (*once_filter)(void *context, uint32_t consent); /* of the next run opened by hand */
     uint64_t trace;                                       /* hash over all batches */
     uint64_t steps;

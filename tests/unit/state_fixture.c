@@ -99,6 +99,22 @@ void __wrap_scheduler_recover_pause(struct scheduler *scheduler, enum scope_kind
     fake_core.pauses[fake_core.pause_count++] = (struct fake_pause){scope, index, until};
 }
 
+void __wrap_scheduler_recover_activity(struct scheduler *scheduler, struct utc_time last);
+void __wrap_scheduler_recover_activity(struct scheduler *scheduler, struct utc_time last)
+{
+    (void)scheduler;
+    fake_core.last_activity = last;
+}
+
+void __wrap_scheduler_recover_node(struct scheduler *scheduler, uint32_t provider,
+                                   uint32_t institution, const struct node_past *past);
+void __wrap_scheduler_recover_node(struct scheduler *scheduler, uint32_t provider,
+                                   uint32_t institution, const struct node_past *past)
+{
+    (void)scheduler;
+    fake_core.nodes[fake_core.node_count++] = (struct fake_node){provider, institution, *past};
+}
+
 void __wrap_scheduler_recover_schedule(struct scheduler *scheduler, uint32_t schedule,
                                        uint64_t revision, struct utc_time accounted,
                                        int64_t local_ms, int fold);

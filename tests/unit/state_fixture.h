@@ -30,6 +30,11 @@ struct fake_attempt {
     bool is_charged;
     enum outcome outcome;
 };
+struct fake_node {
+    uint32_t provider;
+    uint32_t institution;
+    struct node_past past;
+};
 struct fake_pause {
     enum scope_kind scope;
     uint32_t index;
@@ -50,6 +55,9 @@ struct fake_core {
     uint32_t job_count;
     struct fake_pause pauses[64];
     uint32_t pause_count;
+    struct fake_node nodes[64];
+    uint32_t node_count;
+    struct utc_time last_activity;
     struct utc_time accounted[16];
     uint64_t revision[16];
     uint32_t calls; /* sum over providers */
