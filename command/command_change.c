@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * command_change.c - trigger, pause, resume, release, drain, reload: changes to the running state.
+ * command_change.c - trigger, pause, resume, release, reset, drain, reload: changes to the running
+ * state.
  *
- * They go to the lock's holder. Where nobody holds it, pauses and releases are written to the state
- * database under the lock; the others need something that runs. */
+ * They go to the lock's holder. Where nobody holds it, pauses, releases and resets are written to
+ * the state database under the lock; the others need something that runs. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,13 @@ static const char release_usage[] =
     "nothing\n"
     "changes. HOLD is reconnect_required or suspended: only consents that are held for it. Any\n"
     "other text after --reason says why you let them go; it is kept in the audit.\n";
+static const char reset_usage[] =
+    "usage: refreshd reset --provider NAME [--institution NAME] [--reason TEXT] [-c FILE]\n"
+    "                      [--format text|json]\n\n"
+    "Forget what was learned about the provider and all its institutions, or about one: the\n"
+    "breaker closes, a pause that the provider asked for ends, the learned pace is no limit any\n"
+    "more. Configured limits, quotas and pauses of yours stay. What is still true is learned "
+    "again.\n";
 static const char drain_usage[] =
     "usage: refreshd drain [-c FILE]\n\n"
     "Initiate nothing more, finish open requests, commit, end within 30 s. Jobs go on at the next\n"
@@ -226,6 +234,8 @@ static int change_command(const char *name, const char *usage, const int *allowe
     status = parse(&line, allowed, argc, argv, &change);
     if (status < 0 && has_scope)
         status = resolve_scope(&line, &change);
+    if (status < 0 && strcmp(name, "reset") == 0 && change.provider == NULL)
+        status = command_usage_error(&line, "reset what? name a provider with --provider");
     if (status < 0 && strcmp(name, "release") == 0 && is_hold_reason(change.reason))
         change.hold_reason = change.reason;
     return status >= 0 ? status : perform(&line, &change);
@@ -265,6 +275,13 @@ int command_release(int argc, char **argv)
                                   OPTION_DRY_RUN, 0};
 
     return change_command("release", release_usage, allowed, false, argc, argv);
+}
+
+int command_reset(int argc, char **argv)
+{
+    static const int allowed[] = {OPTION_PROVIDER, OPTION_INSTITUTION, OPTION_REASON, 0};
+
+    return change_command("reset", reset_usage, allowed, true, argc, argv);
 }
 
 int command_drain(int argc, char **argv)

@@ -55,12 +55,20 @@ static void print_limit(const json_t *line)
 
     (void)snprintf(node, sizeof node, "%s/%s", text_of(line, "provider"),
                    text_of(line, "institution"));
-    printf("limit %-32s running %5lld  in flight %4lld  waiting %6lld  %s until %s\n", node,
+    printf("limit %-32s running %5lld  in flight %4lld  waiting %6lld  %s until %s", node,
            number_of(line, "jobs_running"), number_of(line, "requests_in_flight"),
            number_of(line, "waiting"),
            json_is_string(json_object_get(line, "blocked_by")) ? text_of(line, "blocked_by")
                                                                : "open",
            text_of(line, "not_before_at"));
+    if (json_is_string(json_object_get(line, "learned_rate")))
+        printf("  learned %s", text_of(line, "learned_rate"));
+    if (strcmp(text_of(line, "breaker"), "closed") != 0)
+        printf("  breaker %s%s", text_of(line, "breaker"),
+               json_is_string(json_object_get(line, "breaker_cause")) ? " (configuration)" : "");
+    if (number_of(line, "retries_waiting") > 0)
+        printf("  %lld retries wait for the retry budget", number_of(line, "retries_waiting"));
+    putchar('\n');
 }
 
 static void print_text(void *context, const json_t *line)

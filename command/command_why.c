@@ -40,8 +40,11 @@ static void print_answer(void *context, const json_t *object)
     {
         bool is_open = json_is_true(json_object_get(gate, "open"));
 
-        printf("  %-26s %-6s %-16s %s\n", text_of(gate, "gate"), is_open ? "open" : "CLOSED",
+        printf("  %-26s %-6s %-16s %s", text_of(gate, "gate"), is_open ? "open" : "CLOSED",
                is_open ? "" : text_of(gate, "reason"), is_open ? "" : text_of(gate, "earliest_at"));
+        if (json_is_string(json_object_get(gate, "detail")))
+            printf("  %s", text_of(gate, "detail"));
+        putchar('\n');
     }
     printf("earliest: %s\n", text_of(object, "earliest_at"));
 }

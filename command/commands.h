@@ -24,6 +24,7 @@ int command_report(int argc, char **argv);
 int command_trigger(int argc, char **argv);
 int command_pause(int argc, char **argv);
 int command_resume(int argc, char **argv);
+int command_reset(int argc, char **argv);
 int command_release(int argc, char **argv);
 int command_drain(int argc, char **argv);
 int command_reload(int argc, char **argv);

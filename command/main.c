@@ -33,6 +33,7 @@ static const struct command commands[] = {
     {"pause", command_pause, "send nothing for a while"},
     {"resume", command_resume, "end a pause"},
     {"release", command_release, "let held consents go"},
+    {"reset", command_reset, "forget what was learned about a provider or institution"},
     {"drain", command_drain, "initiate nothing more, finish what is open"},
     {"reload", command_reload, "read the configuration and the sources again"},
     {"db", command_db, "verify, back up, migrate and prune the databases"},

@@ -58,6 +58,14 @@ static enum result write_pause(struct state_store *store, const struct command_l
     return state_store_resume(store, now, scope_of(change->scope), change->subject, &audit, fault);
 }
 
+static enum result write_reset(struct state_store *store, const struct change *change,
+                               struct utc_time now, struct fault *fault)
+{
+    const struct audit audit = {control_whoami(), "reset", change->subject, change->reason};
+
+    return state_store_reset_node(store, now, change->provider, change->institution, &audit, fault);
+}
+
 void change_print_released(const struct command_line *line, const struct change *change,
                            const char *consent)
 {
@@ -160,8 +168,12 @@ enum result offline_change(const struct config *config, const struct command_lin
         check_subject(config, store, change, fault) == RESULT_OK) {
         struct release release = {store, line, change, now};
 
-        result = strcmp(line->name, "release") == 0 ? write_release(config, &release, fault)
-                                                    : write_pause(store, line, change, now, fault);
+        if (strcmp(line->name, "release") == 0)
+            result = write_release(config, &release, fault);
+        else if (strcmp(line->name, "reset") == 0)
+            result = write_reset(store, change, now, fault);
+        else
+            result = write_pause(store, line, change, now, fault);
     }
     if (store != NULL)
         state_store_close(store);

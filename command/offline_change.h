@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * offline_change.h - pauses and releases without a daemon: written under the lock.
+ * offline_change.h - pauses, releases and resets without a daemon: written under the lock.
  *
  * Layer: command.
  */
@@ -32,8 +32,9 @@ struct change {
 void change_print_released(const struct command_line *line, const struct change *change,
                            const char *consent);
 
-/* Do what `line->name` (pause, resume, release) says. FAULT_UNAVAILABLE for the commands that need
- * a running process, with what to do instead; FAULT_TEMPORARY when somebody took the lock. */
+/* Do what `line->name` (pause, resume, release, reset) says. FAULT_UNAVAILABLE for the commands
+ * that need a running process, with what to do instead; FAULT_TEMPORARY when somebody took the
+ * lock. */
 MUST_CHECK enum result offline_change(const struct config *config, const struct command_line *line,
                                       const struct change *change, struct utc_time now,
                                       struct fault *fault);

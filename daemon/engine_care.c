@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/engine_internal.h"
+#include "daemon/rate_text.h"
 #include "reporting/reporting.h"
 #include "reporting/summary_log.h"
 #include "state/outbox.h"
@@ -84,16 +85,17 @@ static const char *rates_text(const struct limit_settings *limits, char *text, s
 
 static void fill_limit_row(struct limit_row *row, const char *provider, const char *institution,
                            const struct limit_settings *limits, const struct node_view *view,
-                           char *rates, size_t rates_size)
+                           char *rates, size_t rates_size, char learned[RATE_TEXT_SIZE])
 {
     *row = (struct limit_row){
         .provider = provider,
         .institution = institution,
         .configured_rate = rates_text(limits, rates, rates_size),
+        .learned_rate = rate_text(view->learned_interval_us, learned),
         .requests_in_flight = view->requests_in_flight,
         .jobs_running = view->jobs_running,
         .waiting = view->waiting,
-        .breaker = "closed",
+        .breaker = breaker_state_text(view->breaker),
         .not_before = view->blocked_until,
         .not_before_reason = view->blocked_reason,
     };
@@ -104,6 +106,7 @@ static void write_limits(struct engine *engine, struct time_now now)
 {
     static struct limit_row rows[LIMITS_ROWS_MAX];
     static char rates[LIMITS_ROWS_MAX][128];
+    static char learned[LIMITS_ROWS_MAX][RATE_TEXT_SIZE];
     const struct scheduler_settings *settings = &engine->settings;
     struct node_view view;
     uint32_t count = 0;
@@ -115,7 +118,8 @@ static void write_limits(struct engine *engine, struct time_now now)
     for (uint32_t i = 0; i < settings->provider_count && count < LIMITS_ROWS_MAX; i++) {
         scheduler_provider_view(engine->scheduler, now, i, &view);
         fill_limit_row(&rows[count], settings->providers[i].name, NULL,
-                       &settings->providers[i].limits, &view, rates[count], sizeof rates[count]);
+                       &settings->providers[i].limits, &view, rates[count], sizeof rates[count],
+                       learned[count]);
         count++;
     }
     for (uint32_t i = 0; i < settings->institution_count && count < LIMITS_ROWS_MAX; i++) {
@@ -123,11 +127,11 @@ static void write_limits(struct engine *engine, struct time_now now)
 
         scheduler_institution_view(engine->scheduler, now, i, &view);
         if (settings->institution_count > LIMITS_ROWS_MAX / 2 && view.waiting == 0 &&
-            view.jobs_running == 0)
+            view.jobs_running == 0 && view.breaker == BREAKER_CLOSED)
             continue;
         fill_limit_row(&rows[count], settings->providers[institution->provider].name,
                        institution->name, &institution->limits, &view, rates[count],
-                       sizeof rates[count]);
+                       sizeof rates[count], learned[count]);
         count++;
     }
     if (state_store_limits(engine->store, now.utc, rows, count, &fault) != RESULT_OK)

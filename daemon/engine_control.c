@@ -12,6 +12,7 @@
 #include "daemon/control_scope.h"
 #include "daemon/control_socket.h"
 #include "daemon/engine_internal.h"
+#include "daemon/rate_text.h"
 
 struct engine_control {
     struct engine *engine;
@@ -91,12 +92,23 @@ static json_t *run_object(const struct ask *ask, const struct run_view *view)
 static json_t *node_object(const char *provider, const char *institution,
                            const struct node_view *view)
 {
-    return json_pack("{s:s, s:s, s:s?, s:i, s:i, s:i, s:s?, s:o}", "type", "limit", "provider",
-                     provider, "institution", institution, "requests_in_flight",
-                     (int)view->requests_in_flight, "jobs_running", (int)view->jobs_running,
-                     "waiting", (int)view->waiting, "blocked_by",
-                     view->blocked_reason == REASON_NONE ? NULL : reason_text(view->blocked_reason),
-                     "not_before_at", instant(view->blocked_until));
+    char learned[RATE_TEXT_SIZE];
+    json_t *object = json_pack(
+        "{s:s, s:s, s:s?, s:i, s:i, s:i, s:s?, s:o, s:s?, s:s}", "type", "limit", "provider",
+        provider, "institution", institution, "requests_in_flight", (int)view->requests_in_flight,
+        "jobs_running", (int)view->jobs_running, "waiting", (int)view->waiting, "blocked_by",
+        view->blocked_reason == REASON_NONE ? NULL : reason_text(view->blocked_reason),
+        "not_before_at", instant(view->blocked_until), "learned_rate",
+        rate_text(view->learned_interval_us, learned), "breaker",
+        breaker_state_text(view->breaker));
+
+    if (view->is_configuration)
+        json_object_set_new(object, "breaker_cause", json_string("configuration"));
+    if (view->retry_balance >= 0) {
+        json_object_set_new(object, "retries_waiting", json_integer(view->retries_waiting));
+        json_object_set_new(object, "retry_budget", json_integer(view->retry_balance));
+    }
+    return object;
 }
 
 static enum result answer_status(struct ask *ask, struct fault *fault)
@@ -132,7 +144,8 @@ static enum result answer_status(struct ask *ask, struct fault *fault)
     }
     for (uint32_t i = 0; i < settings->institution_count; i++) {
         scheduler_institution_view(engine->scheduler, ask->now, i, &node);
-        if (node.waiting > 0 || node.jobs_running > 0 || node.blocked_reason != REASON_NONE)
+        if (node.waiting > 0 || node.jobs_running > 0 || node.blocked_reason != REASON_NONE ||
+            node.breaker != BREAKER_CLOSED)
             send_line(ask, node_object(settings->providers[settings->institutions[i].provider].name,
                                        settings->institutions[i].name, &node));
     }
@@ -154,6 +167,21 @@ static enum result find_consent(const struct ask *ask, uint32_t *number, struct 
     return RESULT_OK;
 }
 
+static json_t *gate_object(enum gate gate, const struct gate_verdict *verdict)
+{
+    char learned[RATE_TEXT_SIZE];
+    json_t *object =
+        json_pack("{s:s, s:b, s:s?, s:o}", "gate", gate_text(gate), "open", verdict->is_open,
+                  "reason", verdict->is_open ? NULL : reason_text(verdict->reason), "earliest_at",
+                  instant(verdict->earliest));
+
+    if (verdict->learned_interval_us > 0)
+        json_object_set_new(
+            object, "detail",
+            json_sprintf("learned %s", rate_text(verdict->learned_interval_us, learned)));
+    return object;
+}
+
 static enum result answer_why(struct ask *ask, struct fault *fault)
 {
     struct gate_verdict verdicts[GATE_COUNT];
@@ -167,11 +195,7 @@ static enum result answer_why(struct ask *ask, struct fault *fault)
     }
     earliest = scheduler_why(ask->engine->scheduler, ask->now, number, verdicts);
     for (enum gate gate = 0; gate < GATE_COUNT; gate++)
-        json_array_append_new(
-            gates, json_pack("{s:s, s:b, s:s?, s:o}", "gate", gate_text(gate), "open",
-                             verdicts[gate].is_open, "reason",
-                             verdicts[gate].is_open ? NULL : reason_text(verdicts[gate].reason),
-                             "earliest_at", instant(verdicts[gate].earliest)));
+        json_array_append_new(gates, gate_object(gate, &verdicts[gate]));
     send_line(ask, json_pack("{s:s, s:o, s:o, s:b}", "consent", argument(ask, "consent"), "gates",
                              gates, "earliest_at", instant(earliest), "offline", 0));
     return RESULT_OK;
@@ -295,6 +319,35 @@ static enum result change_drain(struct ask *ask, struct fault *fault)
     return RESULT_OK;
 }
 
+/* What was learned is forgotten by hand: for a person who knows that it does not hold any more. */
+static enum result change_reset(struct ask *ask, struct fault *fault)
+{
+    struct event event = {.kind = EVENT_RESET, .as.reset.institution = UINT32_MAX};
+    const char *provider = argument(ask, "provider");
+    const char *institution = argument(ask, "institution");
+    struct control_scope scope;
+    struct audit audit;
+    char subject[CONSENT_NAME_BYTES];
+
+    if (provider == NULL)
+        return fault_set(fault, FAULT_USAGE, "reset what? name a provider");
+    (void)snprintf(subject, sizeof subject, "%s%s%s", provider, institution == NULL ? "" : "/",
+                   institution == NULL ? "" : institution);
+    if (control_scope_resolve(ask->engine, "provider", provider, &scope, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    event.as.reset.provider = scope.index;
+    if (institution != NULL) {
+        if (control_scope_resolve(ask->engine, "institution", subject, &scope, fault) != RESULT_OK)
+            return RESULT_FAULT;
+        event.as.reset.institution = scope.index;
+    }
+    audit = audit_of(ask, "reset", subject);
+    if (state_store_audit(ask->engine->store, ask->now.utc, &audit, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    engine_put_event(ask->engine, ask->now, &event, NULL, 0);
+    return RESULT_OK;
+}
+
 static enum result change_reload(struct ask *ask, struct fault *fault)
 {
     const struct audit audit = audit_of(ask, "reload", ask->engine->config_path);
@@ -342,7 +395,7 @@ static const struct {
     {"why", answer_why},         {"pause", pause},
     {"resume", resume},          {"release", change_release},
     {"trigger", change_trigger}, {"drain", change_drain},
-    {"reload", change_reload},
+    {"reload", change_reload},   {"reset", change_reset},
 };
 
 static void describe_peer(uid_t uid, char *who, size_t size)

@@ -8,6 +8,7 @@
  *             {"command":"why","consent":"P/ID"}
  *             {"command":"pause","scope":S,"subject":T,"until":INSTANT|null,"reason":R}
  *             {"command":"resume","scope":S,"subject":T,"reason":R}
+ *             {"command":"reset","provider":P,"institution":I,"reason":R}
  *             {"command":"release","consent":"P/ID"} or {"command":"release","provider":P,
  *                 "institution":I,"hold_reason":H,"reason":R,"dry_run":true|false}
  *             {"command":"trigger","consent":"P/ID","reason":R}

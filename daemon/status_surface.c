@@ -107,6 +107,73 @@ static void provider_metrics(const struct engine *engine, struct time_now now, s
     }
 }
 
+/* A label's value: what the exposition format cannot carry is escaped. */
+static void append_label(struct text *page, const char *value)
+{
+    for (; *value != '\0'; value++) {
+        if (*value == '\\' || *value == '"')
+            text_append(page, "\\", 1);
+        text_append(page, value, 1);
+    }
+}
+
+static void node_labels(struct text *page, const char *metric_name, const char *provider,
+                        const char *institution)
+{
+    text_append_format(page, "%s{provider=\"%s\",institution=\"", metric_name, provider);
+    append_label(page, institution);
+    text_append_string(page, "\"} ");
+}
+
+static void learned_metric(struct text *page, const char *provider, const char *institution,
+                           const struct node_view *view)
+{
+    int64_t per_second_milli;
+
+    if (view->learned_interval_us <= 0)
+        return;
+    per_second_milli =
+        (1000 * US_PER_SECOND + view->learned_interval_us / 2) / view->learned_interval_us;
+    node_labels(page, "refreshd_learned_rate", provider, institution);
+    text_append_format(page, "%" PRId64 ".%03d\n", per_second_milli / 1000,
+                       (int)(per_second_milli % 1000));
+}
+
+static void breaker_metric(struct text *page, const char *provider, const char *institution,
+                           const struct node_view *view)
+{
+    node_labels(page, "refreshd_breaker_state", provider, institution);
+    text_append_format(page, "%d\n",
+                       view->breaker == BREAKER_CLOSED ? 0
+                       : view->breaker == BREAKER_OPEN ? 2
+                                                       : 1);
+}
+
+/* Both of what was learned, for providers (institution "") and for institutions. */
+static void node_metrics(const struct engine *engine, struct time_now now, struct text *page,
+                         void (*write)(struct text *page, const char *provider,
+                                       const char *institution, const struct node_view *view))
+{
+    const struct scheduler_settings *settings = &engine->settings;
+    uint32_t shown = 0;
+    struct node_view view;
+
+    for (uint32_t i = 0; i < settings->provider_count; i++) {
+        scheduler_provider_view(engine->scheduler, now, i, &view);
+        write(page, settings->providers[i].name, "", &view);
+    }
+    for (uint32_t i = 0; i < settings->institution_count; i++) {
+        const struct institution_settings *institution = &settings->institutions[i];
+
+        scheduler_institution_view(engine->scheduler, now, i, &view);
+        if (view.breaker == BREAKER_CLOSED && view.learned_interval_us == 0 &&
+            shown >= INSTITUTIONS_MAX)
+            continue;
+        shown++;
+        write(page, settings->providers[institution->provider].name, institution->name, &view);
+    }
+}
+
 static void write_metrics(const struct status_surface *surface, struct text *page)
 {
     const struct engine *engine = surface->engine;
@@ -121,6 +188,11 @@ static void write_metrics(const struct status_surface *surface, struct text *pag
     outcome_metrics(surface, page);
     backlog_metrics(engine, page);
     provider_metrics(engine, now, page);
+    metric(page, "refreshd_learned_rate", "gauge",
+           "Learned pace of initiations per second, where there is one.");
+    node_metrics(engine, now, page, learned_metric);
+    metric(page, "refreshd_breaker_state", "gauge", "0 closed, 1 probing, 2 open.");
+    node_metrics(engine, now, page, breaker_metric);
     gauge(page, "refreshd_consents", "Consents in the population.",
           consent_table_count(engine->population.table));
     gauge(page, "refreshd_storage_blocked", "1 while the state database cannot be written.",
@@ -161,7 +233,8 @@ static void write_page(const struct status_surface *surface, struct text *page)
         struct node_view node;
 
         scheduler_institution_view(engine->scheduler, now, i, &node);
-        if (node.jobs_running == 0 && node.waiting == 0 && node.blocked_reason == REASON_NONE)
+        if (node.jobs_running == 0 && node.waiting == 0 && node.blocked_reason == REASON_NONE &&
+            node.breaker == BREAKER_CLOSED)
             continue;
         shown++;
         text_append_format(page, "%s/%s  running %u  waiting %u  %s\n",

@@ -106,3 +106,67 @@ out:
     sqlite3_finalize(statement);
     return result;
 }
+
+/* ---- by hand ---- */
+
+static enum result institution_is_known(struct state_store *store, const char *provider,
+                                        const char *institution, struct fault *fault)
+{
+    sqlite3_stmt *statement = NULL;
+    enum result result;
+    bool found = false;
+
+    if (state_sql_prepare(store->db,
+                          "SELECT 1 FROM institution AS i JOIN provider AS p"
+                          " ON p.provider_no = i.provider_no WHERE p.name = ?1 AND i.name = ?2",
+                          &statement, "look for an institution", fault) != RESULT_OK)
+        return RESULT_FAULT;
+    state_bind_text(statement, 1, provider);
+    state_bind_text(statement, 2, institution);
+    result = state_sql_step(store->db, statement, &found, "look for an institution", fault);
+    sqlite3_finalize(statement);
+    if (result == RESULT_OK && !found)
+        return fault_set(fault, FAULT_USAGE, "there is no institution %s/%s in the state database",
+                         provider, institution);
+    return result;
+}
+
+static enum result forget(struct state_store *store, const char *provider, const char *institution,
+                          struct fault *fault)
+{
+    static const char sql[] =
+        "UPDATE node SET interval_us = 0, ceiling_us = 0, probe_fails = 0, credit_ppm = 0,"
+        " is_open = 0, is_configuration = 0, breaker_streak = 0, opened_ms = NULL,"
+        " probe_ms = NULL, pushback_ms = NULL, pushback_streak = 0"
+        " WHERE provider_no = (SELECT provider_no FROM provider WHERE name = ?1)"
+        " AND (?2 IS NULL OR institution_no = (SELECT i.institution_no FROM institution AS i"
+        " WHERE i.provider_no = node.provider_no AND i.name = ?2))";
+    sqlite3_stmt *statement = NULL;
+    enum result result;
+
+    if (state_sql_prepare(store->db, sql, &statement, "forget what a node learned", fault) !=
+        RESULT_OK)
+        return RESULT_FAULT;
+    state_bind_text(statement, 1, provider);
+    state_bind_text(statement, 2, institution);
+    result = state_sql_run(store, statement, "forget what a node learned", fault);
+    sqlite3_finalize(statement);
+    return result;
+}
+
+enum result state_store_reset_node(struct state_store *store, struct utc_time at,
+                                   const char *provider, const char *institution,
+                                   const struct audit *audit, struct fault *fault)
+{
+    if (institution != NULL &&
+        institution_is_known(store, provider, institution, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    if (state_sql_begin(store, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    if (forget(store, provider, institution, fault) != RESULT_OK ||
+        state_people_audit(store, at, audit, fault) != RESULT_OK) {
+        state_sql_rollback(store);
+        return RESULT_FAULT;
+    }
+    return state_sql_commit(store, fault);
+}

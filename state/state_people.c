@@ -5,7 +5,7 @@
 
 #define WEBHOOK_KEPT_MS (10 * MS_PER_MINUTE)
 
-static enum result write_audit(struct state_store *store, struct utc_time at,
+enum result state_people_audit(struct state_store *store, struct utc_time at,
                                const struct audit *audit, struct fault *fault)
 {
     sqlite3_stmt *statement = state_sql_statement(store, STATEMENT_AUDIT, fault);
@@ -25,7 +25,7 @@ enum result state_store_audit(struct state_store *store, struct utc_time at,
 {
     if (state_sql_begin(store, fault) != RESULT_OK)
         return RESULT_FAULT;
-    if (write_audit(store, at, audit, fault) != RESULT_OK) {
+    if (state_people_audit(store, at, audit, fault) != RESULT_OK) {
         state_sql_rollback(store);
         return RESULT_FAULT;
     }
@@ -53,7 +53,7 @@ static enum result change_pause(struct state_store *store, const char *sql, stru
         state_bind_text(statement, 6, audit->reason);
     }
     if (state_sql_run(store, statement, "write a pause", fault) != RESULT_OK ||
-        write_audit(store, at, audit, fault) != RESULT_OK)
+        state_people_audit(store, at, audit, fault) != RESULT_OK)
         goto undo;
     result = state_sql_commit(store, fault);
     goto out;

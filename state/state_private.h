@@ -216,6 +216,12 @@ uint32_t number_set_next(const struct number_set *set, uint32_t from);
 void number_set_clear(struct number_set *set);
 void number_set_deinit(struct number_set *set);
 
+/* ---- state_people.c ---- */
+
+/* Inside a transaction. */
+MUST_CHECK enum result state_people_audit(struct state_store *store, struct utc_time at,
+                                          const struct audit *audit, struct fault *fault);
+
 /* ---- state_config.c ---- */
 
 /* Take `config` into the tables and the store. Inside a transaction; afterwards either _keep or

@@ -161,6 +161,12 @@ MUST_CHECK enum result state_store_resume(struct state_store *store, struct utc_
                                           enum scope_kind scope, const char *subject,
                                           const struct audit *audit, struct fault *fault);
 
+/* Forget what was learned about a provider's node and all its institutions, or about one of them
+ * (`institution` not NULL). FAULT_USAGE where the database does not know the institution. */
+MUST_CHECK enum result state_store_reset_node(struct state_store *store, struct utc_time at,
+                                              const char *provider, const char *institution,
+                                              const struct audit *audit, struct fault *fault);
+
 /* ---- webhooks ---- */
 
 struct webhook_row {
@@ -196,7 +202,7 @@ struct limit_row {
     uint32_t requests_in_flight;
     uint32_t jobs_running;
     uint32_t waiting;
-    const char *breaker;        /* closed, open, half_open */
+    const char *breaker;        /* closed, open, probing */
     struct utc_time not_before; /* UTC_NONE: open */
     enum reason not_before_reason;
 };

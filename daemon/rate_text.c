@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ * rate_text.c - see rate_text.h. */
+#include "daemon/rate_text.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/time_point.h"
+
+const char *rate_text(int64_t interval_us, char text[RATE_TEXT_SIZE])
+{
+    static const struct {
+        const char *name;
+        int64_t us;
+    } units[] = {{"s", US_PER_SECOND}, {"min", 60 * US_PER_SECOND}, {"h", 3600 * US_PER_SECOND}};
+    size_t unit = 0;
+    int64_t tenths;
+
+    if (interval_us <= 0)
+        return NULL;
+    while (unit < 2 && interval_us > units[unit].us)
+        unit++;
+    tenths = (units[unit].us * 10 + interval_us / 2) / interval_us;
+    if (tenths >= 100 || tenths % 10 == 0)
+        (void)snprintf(text, RATE_TEXT_SIZE, "%" PRId64 "/%s", (tenths + 5) / 10, units[unit].name);
+    else
+        (void)snprintf(text, RATE_TEXT_SIZE, "%" PRId64 ".%" PRId64 "/%s", tenths / 10, tenths % 10,
+                       units[unit].name);
+    return text;
+}
