@@ -27,8 +27,6 @@ static const char usage[] =
 
 enum { OPTION_SCHEDULE = 256, OPTION_CONSENT, OPTION_INSTITUTION, OPTION_SPREAD, OPTION_NEW };
 
-#define RUNS_MAX 256
-
 struct once {
     struct command_line line;
     const char *schedule;    /* NULL: all */
@@ -42,8 +40,8 @@ struct once {
     struct progress_bar bar;
     struct engine *engine;
     uint32_t consent_number;
-    uint32_t runs[RUNS_MAX];
-    bool is_closed[RUNS_MAX];
+    uint32_t *runs; /* room for one of each schedule */
+    bool *is_closed;
     uint32_t run_count;
 };
 
@@ -169,6 +167,10 @@ static enum result open_runs(struct once *once, struct fault *fault)
 {
     const struct config *config = engine_config(once->engine);
 
+    once->runs = calloc((size_t)config->schedule_count + 1, sizeof *once->runs);
+    once->is_closed = calloc((size_t)config->schedule_count + 1, sizeof *once->is_closed);
+    if (once->runs == NULL || once->is_closed == NULL)
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
     if (once->consent != NULL) {
         once->consent_number = engine_find_consent(once->engine, once->consent);
         if (once->consent_number == 0)
@@ -179,7 +181,7 @@ static enum result open_runs(struct once *once, struct fault *fault)
     if (state_store_narrow_once(engine_store(once->engine), once->consent, once->institution,
                                 fault) != RESULT_OK)
         return RESULT_FAULT;
-    for (uint32_t i = 0; i < config->schedule_count && once->run_count < RUNS_MAX; i++)
+    for (uint32_t i = 0; i < config->schedule_count; i++)
         if (is_asked_for(once, config, i) && open_run(once, i, fault) != RESULT_OK)
             return RESULT_FAULT;
     if (once->consent != NULL && once->run_count == 0)
@@ -346,6 +348,8 @@ int command_once(int argc, char **argv)
     once.log.before_line = clear_bar;
     once.log.context = &once.bar;
     status = run(&once, config, consents);
+    free(once.runs);
+    free(once.is_closed);
     log_deinit(&once.log);
     return status;
 }

@@ -24,6 +24,17 @@ struct time_now clock_now(void)
     return now;
 }
 
+int64_t clock_suspended_us(void)
+{
+    struct timespec boot;
+    struct timespec steady;
+
+    clock_gettime(CLOCK_MONOTONIC, &steady);
+    clock_gettime(CLOCK_BOOTTIME, &boot);
+    return ((int64_t)boot.tv_sec - steady.tv_sec) * US_PER_SECOND +
+           (boot.tv_nsec - steady.tv_nsec) / 1000;
+}
+
 void clock_sleep_us(int64_t duration_us)
 {
     struct timespec duration;

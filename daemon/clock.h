@@ -13,6 +13,9 @@
 /* Wall clock (milliseconds, UTC) and monotonic clock (microseconds, not counting suspension). */
 struct time_now clock_now(void);
 
+/* How long the machine has slept since it was started: time that the monotonic clock leaves out. */
+int64_t clock_suspended_us(void);
+
 /* Sleep; returns early when a signal arrives. Nothing happens for values below 1. */
 void clock_sleep_us(int64_t duration_us);
 

@@ -67,14 +67,10 @@ static void on_signal(void *context, int number)
     }
 }
 
+/* The turn that follows looks by how much. */
 static void on_clock_step(void *context)
 {
-    struct engine *engine = context;
-    struct time_now now = clock_now();
-
-    log_begin(engine->log, now.utc, LOG_WARNING, "clock_stepped");
-    log_end(engine->log);
-    scheduler_clock_stepped(engine->scheduler, now);
+    (void)context;
 }
 
 static enum result open_loop(struct engine *engine, const struct engine_options *options,
@@ -187,6 +183,7 @@ enum result engine_create(const struct engine_options *options, struct engine **
     engine->config = options->config;
     engine->config_path = options->config_path;
     engine->lock.fd = -1;
+    engine->reload_at = UTC_NONE;
     engine->handler = (struct transport_handler){engine_on_sent, engine_on_answer};
     event_queue_init(&engine->queue);
     population_init(&engine->population);
@@ -278,6 +275,11 @@ enum result engine_run(struct engine *engine, struct fault *fault)
         *fault = engine->failure;
         return RESULT_FAULT;
     }
+    if (engine->decisions.record_count > 0)
+        return fault_set(fault, FAULT_TEMPORARY,
+                         "the last %u records could not be written to the state database; the next "
+                         "start asks the providers again what became of their jobs",
+                         engine->decisions.record_count);
     return RESULT_OK;
 }
 

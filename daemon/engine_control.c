@@ -111,25 +111,40 @@ static json_t *node_object(const char *provider, const char *institution,
     return object;
 }
 
+static json_t *engine_object(const struct ask *ask)
+{
+    const struct engine *engine = ask->engine;
+    struct state_store_metrics metrics;
+    json_t *object;
+
+    state_store_metrics(engine->store, &metrics);
+    object =
+        json_pack("{s:s, s:s, s:s, s:b, s:b, s:i, s:i, s:I, s:I, s:I}", "type", "engine", "config",
+                  engine->config_path, "config_digest", engine->config->digest, "draining",
+                  engine->is_draining, "storage_blocked", engine->is_storage_blocked, "jobs_live",
+                  (int)scheduler_jobs_live(engine->scheduler), "requests_outstanding",
+                  (int)scheduler_requests_outstanding(engine->scheduler), "commits",
+                  (json_int_t)metrics.commits, "commit_us_max", (json_int_t)metrics.commit_us_max,
+                  "wal_bytes", (json_int_t)metrics.wal_bytes);
+    json_object_set_new(object, "reload_at", instant(engine->reload_at));
+    json_object_set_new(object, "reload_error",
+                        engine->reload_error[0] == '\0' ? json_null()
+                                                        : json_string(engine->reload_error));
+    json_object_set_new(object, "clock_steps", json_integer((json_int_t)engine->clock_steps));
+    json_object_set_new(object, "clock_step_ms", json_integer(engine->clock_step_ms));
+    json_object_set_new(object, "clock_resumes", json_integer((json_int_t)engine->clock_resumes));
+    return object;
+}
+
 static enum result answer_status(struct ask *ask, struct fault *fault)
 {
     struct engine *engine = ask->engine;
     const struct scheduler_settings *settings = &engine->settings;
-    struct state_store_metrics metrics;
     struct run_view run;
     struct node_view node;
 
     (void)fault;
-    state_store_metrics(engine->store, &metrics);
-    send_line(ask, json_pack("{s:s, s:s, s:s, s:b, s:b, s:i, s:i, s:I, s:I, s:I}", "type", "engine",
-                             "config", engine->config_path, "config_digest", engine->config->digest,
-                             "draining", engine->is_draining, "storage_blocked",
-                             engine->is_storage_blocked, "jobs_live",
-                             (int)scheduler_jobs_live(engine->scheduler), "requests_outstanding",
-                             (int)scheduler_requests_outstanding(engine->scheduler), "commits",
-                             (json_int_t)metrics.commits, "commit_us_max",
-                             (json_int_t)metrics.commit_us_max, "wal_bytes",
-                             (json_int_t)metrics.wal_bytes));
+    send_line(ask, engine_object(ask));
     for (uint32_t i = 0; i < scheduler_run_count(engine->scheduler); i++) {
         scheduler_run_view(engine->scheduler, i, &run);
         send_line(ask, run_object(ask, &run));

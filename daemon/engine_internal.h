@@ -8,6 +8,7 @@
 #define REFRESHD_DAEMON_ENGINE_INTERNAL_H
 
 #include "daemon/clock.h"
+#include "daemon/clock_drift.h"
 #include "daemon/engine.h"
 #include "daemon/event_loop.h"
 #include "daemon/event_queue.h"
@@ -80,6 +81,16 @@ struct engine {
     struct flight *ended_flights; /* freed at the end of the turn */
     struct wake wake;
 
+    struct clock_drift clock_drift;
+    uint64_t clock_steps; /* since the start */
+    uint64_t clock_resumes;
+    int64_t clock_step_ms; /* the last one; 0: none */
+
+    struct utc_time reload_at; /* of the last reload, taken or not; UTC_NONE */
+    char reload_error[1024];   /* "": it was taken */
+    uint64_t reloads;          /* taken */
+    uint64_t reloads_refused;
+
     bool is_loaded; /* recovery is complete */
     bool is_storage_blocked;
     struct mono_time storage_retry;
@@ -122,6 +133,9 @@ void engine_fail(struct engine *engine, const struct fault *fault);
 
 /* Index that the account of `link` has in the configuration in force; UINT32_MAX: gone. */
 uint32_t engine_link_index(const struct engine *engine, const struct provider_link *link);
+
+/* engine_clock.c: tell the core of a clock that was set and of a machine that slept. */
+void engine_look_at_clocks(struct engine *engine, struct time_now now);
 
 /* engine_turn.c */
 void engine_turn(void *context, struct time_now now);

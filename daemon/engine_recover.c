@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * engine_recover.c - from files to a running core: population, links, recovery, reload. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,14 +107,21 @@ enum result engine_adopt_consents(struct engine *engine, struct config *config,
     struct removals removals = {is_first ? NULL : engine->scheduler, 0};
 
     if (state_store_sync_consents(engine->store, config, consents, now.utc, &numbers, &number_max,
-                                  note_removed, &removals, fault) != RESULT_OK)
+                                  note_removed, &removals, fault) != RESULT_OK) {
+        if (!is_first && fault->code == FAULT_IO) /* nobody knows what is on the disk now */
+            engine_fail(engine, fault);
         return RESULT_FAULT;
+    }
     if (is_first)
         warn_of_loss(engine, config, removals.count, consent_table_count(consents), now.utc);
-    if (population_adopt(&engine->population, consents, numbers, number_max, fault) != RESULT_OK)
-        return RESULT_FAULT;
-    return population_tell(&engine->population, config, engine->scheduler, now, &engine->settings,
-                           fault);
+    if (population_adopt(&engine->population, consents, numbers, number_max, fault) == RESULT_OK &&
+        population_tell(&engine->population, config, engine->scheduler, now, &engine->settings,
+                        fault) == RESULT_OK)
+        return RESULT_OK;
+    /* The store has taken it and the core has not: only a start brings them together again. */
+    if (!is_first)
+        engine_fail(engine, fault);
+    return RESULT_FAULT;
 }
 
 enum result engine_load(struct engine *engine, struct consent_table *consents, struct time_now now,
@@ -169,9 +177,17 @@ static enum result swap(struct engine *engine, struct config *config,
     return RESULT_OK;
 }
 
+/* Said in the log, in `status` and in /metrics. */
 static void log_reload(struct engine *engine, struct utc_time at, const char *event,
                        const char *error)
 {
+    engine->reload_at = at;
+    (void)snprintf(engine->reload_error, sizeof engine->reload_error, "%s",
+                   error == NULL ? "" : error);
+    if (error == NULL)
+        engine->reloads++;
+    else
+        engine->reloads_refused++;
     log_begin(engine->log, at, error == NULL ? LOG_INFO : LOG_ERROR, event);
     log_text(engine->log, "config", engine->config_path);
     if (error == NULL) {

@@ -155,7 +155,8 @@ static void check_drained(struct engine *engine, struct time_now now)
 {
     if (!engine->is_draining)
         return;
-    if (scheduler_is_drained(engine->scheduler) && engine->queue.count == 0)
+    if (scheduler_is_drained(engine->scheduler) && engine->queue.count == 0 &&
+        engine->decisions.record_count == 0)
         engine->is_stopping = true;
     else if (now.mono.us >= engine->drain_deadline.us) {
         log_begin(engine->log, now.utc, LOG_WARNING, "drain_timeout");
@@ -179,6 +180,7 @@ void engine_turn(void *context, struct time_now now)
     struct engine *engine = context;
     bool can_go_on;
 
+    engine_look_at_clocks(engine, now);
     webhook_listener_store(engine->webhooks, now);
     can_go_on = !engine->has_failed;
     if (can_go_on && engine->is_storage_blocked)
@@ -189,7 +191,8 @@ void engine_turn(void *context, struct time_now now)
     if (!engine->is_storage_blocked && !engine->has_failed)
         engine_care(engine, now);
     check_drained(engine, now);
-    if (engine->stops_when_idle && scheduler_jobs_live(engine->scheduler) == 0)
+    if (engine->stops_when_idle && scheduler_jobs_live(engine->scheduler) == 0 &&
+        engine->decisions.record_count == 0)
         engine->is_stopping = true;
     if (engine->on_turn != NULL)
         engine->on_turn(engine->on_turn_context, now);

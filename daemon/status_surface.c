@@ -185,6 +185,17 @@ static void write_metrics(const struct status_surface *surface, struct text *pag
     text_append_format(page, "refreshd_build_info{version=\"%s\"} 1\n", PACKAGE_VERSION);
     metric(page, "refreshd_config_info", "gauge", "Digest of the configuration in force.");
     text_append_format(page, "refreshd_config_info{digest=\"%s\"} 1\n", engine->config->digest);
+    metric(page, "refreshd_reloads_total", "counter", "Configurations read again, by result.");
+    text_append_format(page,
+                       "refreshd_reloads_total{result=\"taken\"} %" PRIu64
+                       "\nrefreshd_reloads_total{result=\"refused\"} %" PRIu64 "\n",
+                       engine->reloads, engine->reloads_refused);
+    gauge(page, "refreshd_reload_refused", "1 while the last reload is one that was refused.",
+          engine->reload_error[0] != '\0');
+    metric(page, "refreshd_clock_steps_total", "counter", "Times that the wall clock was set.");
+    text_append_format(page, "refreshd_clock_steps_total %" PRIu64 "\n", engine->clock_steps);
+    metric(page, "refreshd_clock_resumes_total", "counter", "Times that the machine had slept.");
+    text_append_format(page, "refreshd_clock_resumes_total %" PRIu64 "\n", engine->clock_resumes);
     outcome_metrics(surface, page);
     backlog_metrics(engine, page);
     provider_metrics(engine, now, page);

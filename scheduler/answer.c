@@ -164,6 +164,7 @@ void answer_follow(struct scheduler *scheduler, uint32_t index, int64_t poll_hin
     if (job->state != JOB_RUNNING)
         job_set_state(scheduler, index, JOB_RUNNING);
     job->give_up_at = core_mono_in_ms(scheduler, completion->give_up_after_ms);
+    job->is_last_poll = false;
     job->poll_delay_ms = clamp_poll_ms(completion, completion->poll_first_ms);
     poll_at =
         core_mono_in_ms(scheduler, job->poll_asked     ? completion->poll_floor_ms

@@ -5,7 +5,7 @@
 #include "scheduler/feedback.h"
 #include "scheduler/job.h"
 
-/* Ask again after `delay_ms`, but not beyond the give-up. */
+/* Ask again after `delay_ms`, but not beyond the give-up; after the last poll never. */
 static void poll_again(struct scheduler *scheduler, uint32_t index, int64_t delay_ms)
 {
     struct job *job = &scheduler->jobs[index];
@@ -13,6 +13,10 @@ static void poll_again(struct scheduler *scheduler, uint32_t index, int64_t dela
 
     job_set_state(scheduler, index, JOB_RUNNING);
     job->poll_asked = false;
+    if (job->is_last_poll) {
+        job_give_up(scheduler, index);
+        return;
+    }
     heap_set(&scheduler->jobs_mono, index, at.us < job->give_up_at.us ? at.us : job->give_up_at.us);
 }
 

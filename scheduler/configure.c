@@ -47,12 +47,13 @@ static uint32_t pending_permits(const struct scheduler *scheduler, uint32_t prov
 }
 
 static enum result configure_node(struct limit_node *node, const struct limit_settings *limits,
-                                  int64_t guard_ms, uint32_t pending, struct fault *fault)
+                                  int64_t guard_ms, uint32_t pending, struct mono_time now,
+                                  struct fault *fault)
 {
     node->requests_max = limits->requests_in_flight_max;
     node->jobs_max = limits->jobs_running_max;
     open_hours_set(&node->hours, &limits->hours);
-    return room_node_rates(node, limits, guard_ms, pending, fault);
+    return room_node_rates(node, limits, guard_ms, pending, now, fault);
 }
 
 /* What was learned stays, as far as the new settings still want it learned. */
@@ -107,7 +108,8 @@ static enum result configure_provider(struct scheduler *scheduler, uint32_t inde
             provider->pays_long = true;
     configure_learning(&provider->node, &settings->limits.pace, &settings->breaker);
     return configure_node(&provider->node, &settings->limits, settings->rate_guard_ms,
-                          pending_permits(scheduler, place, NONE_INDEX), fault);
+                          pending_permits(scheduler, place, NONE_INDEX), scheduler->now.mono,
+                          fault);
 }
 
 static uint32_t institution_place(struct scheduler *scheduler, uint32_t provider, uint64_t hash)
@@ -152,7 +154,7 @@ static enum result configure_institution(struct scheduler *scheduler, uint32_t i
         institution->is_default ? &never_opens : &scheduler->providers[provider].settings.breaker);
     return configure_node(&institution->node, &settings->limits,
                           scheduler->providers[provider].settings.rate_guard_ms,
-                          pending_permits(scheduler, provider, place), fault);
+                          pending_permits(scheduler, provider, place), scheduler->now.mono, fault);
 }
 
 static void configure_schedule(struct scheduler *scheduler, uint32_t index,

@@ -26,6 +26,7 @@
 #include "scheduler/rate_window.h"
 #include "scheduler/retry_budget.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/send_memory.h"
 
 #define NONE_INDEX UINT32_MAX
 /* Catch-up 0..9, normal 10..19, manual, and above all what is sent again because it was in doubt.
@@ -100,6 +101,7 @@ _Static_assert(REASON_COUNT <= 64 && OUTCOME_COUNT <= 8 && MODE_COUNT <= 4, "the
 
 struct limit_node {
     struct rate_window windows[RATES_MAX];
+    struct send_memory sent; /* for rates that are not known yet */
     uint32_t window_count;
     uint32_t requests_in_flight;
     uint32_t jobs_running;
@@ -356,11 +358,12 @@ struct job {
     bool is_attached;  /* somebody else's run of the job: success means deduplicated */
     bool is_ours;      /* learned by sending again: never attached */
     bool was_accepted;
-    bool is_forced;  /* ignore the cooldown */
-    bool poll_asked; /* a webhook wants a poll as soon as the floor allows */
-    bool owes_fate;  /* the nodes wait to hear what became of its last initiation */
-    bool is_paced;   /* that one counts at their paces */
-    bool is_funded;  /* the budget has paid for its next attempt */
+    bool is_forced;    /* ignore the cooldown */
+    bool is_last_poll; /* followed for long enough: one more answer, then it is given up */
+    bool poll_asked;   /* a webhook wants a poll as soon as the floor allows */
+    bool owes_fate;    /* the nodes wait to hear what became of its last initiation */
+    bool is_paced;     /* that one counts at their paces */
+    bool is_funded;    /* the budget has paid for its next attempt */
     bool waits_for_budget;
     uint8_t level;
     uint8_t failure;  /* enum reason: failed for this, unless the look-up blames the consent */

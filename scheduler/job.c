@@ -274,6 +274,29 @@ void job_queue_call(struct scheduler *scheduler, uint32_t index, enum request_ki
     heap_set(&scheduler->jobs_mono, index, job->give_up_at.us);
 }
 
+/* It was followed for long enough. Our own limits may have held its polls back meanwhile: a last
+ * one is waited for, as long as there is somebody who can be asked. */
+static bool job_awaits_last_poll(struct scheduler *scheduler, uint32_t index)
+{
+    struct job *job = &scheduler->jobs[index];
+    const struct provider *provider = job_provider(scheduler, job);
+    const struct completion_settings *completion = &provider->settings.completion;
+    struct mono_time floor = mono_add_us(job->last_poll_at, completion->poll_floor_ms * US_PER_MS);
+
+    if (job->state != JOB_RUNNING || provider->is_stopped || !provider->is_configured ||
+        (job->is_last_poll && !job->is_queued))
+        return false;
+    if (!job->is_queued && job->last_poll_at.us != INT64_MIN && floor.us > scheduler->now.mono.us) {
+        heap_set(&scheduler->jobs_mono, index, floor.us);
+        return true;
+    }
+    job->is_last_poll = true;
+    job_queue_call(scheduler, index, REQUEST_POLL);
+    heap_set(&scheduler->jobs_mono, index,
+             core_mono_in_ms(scheduler, completion->give_up_after_ms).us);
+    return true;
+}
+
 /* What is sent again goes first: it may be running at the provider, and its place is taken. */
 static uint32_t job_level(const struct job *job)
 {
@@ -396,8 +419,7 @@ void job_reconsider_closed(struct scheduler *scheduler, uint32_t consent)
     }
 }
 
-/* The job was followed for as long as the settings say. */
-static void job_give_up(struct scheduler *scheduler, uint32_t index)
+void job_give_up(struct scheduler *scheduler, uint32_t index)
 {
     struct job *job = &scheduler->jobs[index];
 
@@ -440,6 +462,8 @@ void job_on_time(struct scheduler *scheduler, uint32_t index)
         break;
     case JOB_RUNNING:
     case JOB_LOOKING_UP:
+        if (is_over && job_awaits_last_poll(scheduler, index))
+            break;
         if (is_over)
             job_give_up(scheduler, index);
         else

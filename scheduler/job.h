@@ -65,6 +65,9 @@ void job_close_waiting(struct scheduler *scheduler, uint32_t job, enum reason re
                        const struct evidence *evidence);
 void job_close(struct scheduler *scheduler, uint32_t job, enum outcome outcome, enum reason reason,
                const struct evidence *evidence);
+/* The job was followed for as long as the settings say: look-ups end without a verdict, jobs close
+ * unknown. */
+void job_give_up(struct scheduler *scheduler, uint32_t job);
 /* unknown/in_doubt, and nothing else for this consent until the doubt is over. */
 void job_close_in_doubt(struct scheduler *scheduler, uint32_t job, const struct evidence *evidence);
 

@@ -17,6 +17,7 @@ void limit_node_clear(struct limit_node *node)
     node->recorded.us = INT64_MIN;
     pace_init(&node->pace);
     breaker_init(&node->breaker);
+    send_memory_clear(&node->sent);
     open_hours_forget(&node->hours);
 }
 
@@ -96,6 +97,7 @@ void limit_node_sent(struct limit_node *node, struct mono_time at)
 {
     for (uint32_t i = 0; i < node->window_count; i++)
         rate_window_sent(&node->windows[i], at);
+    send_memory_note(&node->sent, at);
 }
 
 void limit_node_return(struct limit_node *node)
@@ -114,6 +116,7 @@ void limit_node_remember(struct limit_node *node, struct mono_time at)
 {
     for (uint32_t i = 0; i < node->window_count; i++)
         rate_window_remember(&node->windows[i], at);
+    send_memory_note(&node->sent, at);
 }
 
 void limit_node_postpone(struct limit_node *node, struct mono_time from, struct mono_time to)

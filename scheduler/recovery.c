@@ -11,6 +11,9 @@
 #include "scheduler/run.h"
 #include "scheduler/scheduler.h"
 
+/* Nothing that we write down waits for longer: later instants are of a clock that was ahead. */
+#define NOT_BEFORE_MS_MAX QUOTA_WINDOW_MS_MAX
+
 static bool is_known(const struct scheduler *scheduler, uint32_t consent)
 {
     return consent >= 1 && consent <= scheduler->consent_max;
@@ -20,6 +23,7 @@ void scheduler_recover_consent(struct scheduler *scheduler, uint32_t number,
                                const struct consent_past *past)
 {
     struct consent *consent;
+    struct utc_time not_before;
 
     if (!is_known(scheduler, number))
         return;
@@ -31,7 +35,8 @@ void scheduler_recover_consent(struct scheduler *scheduler, uint32_t number,
         (uint8_t)(past->consecutive_failures < UINT8_MAX ? past->consecutive_failures : UINT8_MAX);
     consent->refusals =
         (uint8_t)(past->cooldown_refusals < UINT8_MAX ? past->cooldown_refusals : UINT8_MAX);
-    consent_set_not_before(consent, past->not_before, past->not_before_reason);
+    not_before = utc_sooner(past->not_before, utc_add_ms(scheduler->now.utc, NOT_BEFORE_MS_MAX));
+    consent_set_not_before(consent, not_before, past->not_before_reason);
     consent_set_reference(consent, past->reference_hash);
     if (past->learned_expires.ms != UTC_NONE.ms)
         consent->learned_expires_s = consent_seconds_floor(past->learned_expires);
@@ -68,7 +73,8 @@ void scheduler_recover_attempt(struct scheduler *scheduler, uint32_t number, str
         instant_set(&consent->last_attempt, sent);
     if (!is_charged)
         return;
-    consent_charge(scheduler, number, sent);
+    /* Written down by a clock that was ahead: it blocks for no longer than one sent just now. */
+    consent_charge(scheduler, number, utc_sooner(sent, scheduler->now.utc));
     consent_settle_charge(scheduler, number, outcome);
 }
 

@@ -241,27 +241,28 @@ enum result room_places(struct scheduler *scheduler, const struct scheduler_sett
     return RESULT_OK;
 }
 
-/* Fill a new window from the old one of the same span, else from the one that remembers most. */
-static void carry_window(const struct limit_node *node, struct rate_window *window)
+/* Fill a new window. An old one of the same or a longer span has let no more through than it
+ * remembers; beyond that counts what the node remembers without a rate. */
+static void carry_window(const struct limit_node *node, struct mono_time now,
+                         struct rate_window *window)
 {
     const struct rate_window *best = NULL;
 
     for (uint32_t i = 0; i < node->window_count; i++) {
         const struct rate_window *old = &node->windows[i];
 
-        if (old->span_us == window->span_us) {
-            best = old;
-            break;
-        }
-        if (best == NULL || old->used > best->used)
+        if (old->span_us >= window->span_us && (best == NULL || old->span_us < best->span_us))
             best = old;
     }
+    if (best == NULL)
+        send_memory_fill(&node->sent, now, window);
     for (uint32_t i = 0; best != NULL && i < best->used; i++)
         rate_window_remember(window, rate_window_at(best, i));
 }
 
 enum result room_node_rates(struct limit_node *node, const struct limit_settings *limits,
-                            int64_t guard_ms, uint32_t pending, struct fault *fault)
+                            int64_t guard_ms, uint32_t pending, struct mono_time now,
+                            struct fault *fault)
 {
     struct rate_window windows[RATES_MAX];
 
@@ -276,7 +277,7 @@ enum result room_node_rates(struct limit_node *node, const struct limit_settings
         }
         rate_window_init(&windows[i], times_us, rate->count,
                          (rate->span_ms + guard_ms) * US_PER_MS);
-        carry_window(node, &windows[i]);
+        carry_window(node, now, &windows[i]);
         /* A tightened rate may have more permits out than it allows now: then it is just full. */
         windows[i].pending = pending;
     }

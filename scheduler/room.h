@@ -30,7 +30,8 @@ MUST_CHECK enum result room_places(struct scheduler *scheduler,
 /* The windows of a node become those of `limits`; what the old ones remember is carried over.
  * `pending` permits are given and not handed over. */
 MUST_CHECK enum result room_node_rates(struct limit_node *node, const struct limit_settings *limits,
-                                       int64_t guard_ms, uint32_t pending, struct fault *fault);
+                                       int64_t guard_ms, uint32_t pending, struct mono_time now,
+                                       struct fault *fault);
 void room_release(struct scheduler *scheduler);
 
 #endif

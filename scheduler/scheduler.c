@@ -11,7 +11,6 @@
 #include "scheduler/feedback.h"
 #include "scheduler/firing.h"
 #include "scheduler/job.h"
-#include "scheduler/limit_node.h"
 #include "scheduler/node_record.h"
 #include "scheduler/pause.h"
 #include "scheduler/population.h"
@@ -62,19 +61,6 @@ enum result scheduler_reserve(struct scheduler *scheduler, uint32_t consent_max,
 void scheduler_set_calendars(struct scheduler *scheduler, bool enabled)
 {
     scheduler->calendars_enabled = enabled;
-}
-
-void scheduler_clock_stepped(struct scheduler *scheduler, struct time_now now)
-{
-    scheduler->now = now;
-    for (uint32_t i = 0; i < scheduler->provider_count; i++)
-        open_hours_forget(&scheduler->providers[i].node.hours);
-    for (uint32_t i = 0; i < scheduler->institution_count; i++) {
-        open_hours_forget(&scheduler->institutions[i].node.hours);
-        work_unblock(scheduler, i);
-    }
-    for (uint32_t i = 0; i < scheduler->schedule_count; i++)
-        open_hours_forget(&scheduler->schedules[i].hours);
 }
 
 /* ---- events ---- */

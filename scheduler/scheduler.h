@@ -27,8 +27,9 @@ void scheduler_destroy(struct scheduler *scheduler);
  * provider or institution that is gone keeps a node until its last job is closed. A schedule whose
  * revision changed starts from `now`; one that is gone ends its runs: their unsent slots are
  * skipped as `removed` by the next step. Every consent has to be put again before the next step:
- * one that is not is in no schedule any more. A rate that is new remembers what the node's longest
- * old one did. After a fault (out of memory) only scheduler_destroy is legal. */
+ * one that is not is in no schedule any more. A rate that is new counts what left before it was
+ * known: by the minute for an hour, by the quarter for a day; one below a minute begins used up.
+ * After a fault (out of memory) only scheduler_destroy is legal. */
 MUST_CHECK enum result scheduler_configure(struct scheduler *scheduler, struct time_now now,
                                            const struct scheduler_settings *settings,
                                            struct fault *fault);
@@ -162,8 +163,12 @@ struct wake {
 struct wake scheduler_step(struct scheduler *scheduler, struct time_now now,
                            const struct event *event, struct batch *batch);
 
-/* The wall clock was set: UTC waits are judged anew by the next step. */
+/* The wall clock was set since the last step: by how much, the two clocks of `now` tell. Sendings
+ * keep their distance to now (a step forward frees no quota, one back blocks for no longer than the
+ * window); waits are judged anew by the next step. Walks all consents. */
 void scheduler_clock_stepped(struct scheduler *scheduler, struct time_now now);
+/* The machine slept: the wall clock moved on rightly, the monotonic one stood still. */
+void scheduler_clock_resumed(struct scheduler *scheduler, struct time_now now);
 
 /* ---- looking ---- */
 

@@ -290,10 +290,10 @@ static int64_t longest_rate(const struct limit_settings *limits, int64_t longest
     return longest_ms;
 }
 
-/* How far back any quota, cooldown or rate looks. */
+/* How far back any quota, cooldown or rate looks, and a rate that a reload may add. */
 static int64_t horizon_ms(const struct config *config)
 {
-    int64_t horizon = MS_PER_HOUR;
+    int64_t horizon = MS_PER_DAY;
 
     for (uint32_t i = 0; i < config->provider_count; i++) {
         const struct provider_settings *settings = &config->provider_settings[i];

@@ -183,8 +183,6 @@ static void judge_rates(const struct fixture *f, const struct limit_settings *li
                 break;
             if (send->start != f->start && !survives)
                 break;
-            if (institution != UINT32_MAX && send->true_us < f->new_limits_us[institution])
-                break;
             inside += institution == UINT32_MAX ? send->provider == provider
                                                 : send->institution == institution;
         }
@@ -216,7 +214,7 @@ static enum outcome outcome_of_job(struct fixture *f, uint64_t job)
 }
 
 /* Quota and cooldown, from all attempts ever recorded. */
-static void judge_consent_clocks(struct fixture *f, uint32_t consent, struct utc_time at)
+static void judge_consent_clocks(struct fixture *f, uint32_t consent)
 {
     const struct provider_settings *provider = &f->providers[provider_of(f, consent)];
     const struct fixture_attempt *newest = NULL;
@@ -227,7 +225,8 @@ static void judge_consent_clocks(struct fixture *f, uint32_t consent, struct utc
 
         if (attempt->consent != consent || !attempt->is_charged)
             continue;
-        used += attempt->sent.ms > at.ms - provider->quota.window_ms;
+        used +=
+            attempt->sent_true_us / US_PER_MS > f->true_us / US_PER_MS - provider->quota.window_ms;
         newest = attempt;
     }
     if (provider->quota.count > 0)
@@ -244,8 +243,8 @@ static void judge_consent_clocks(struct fixture *f, uint32_t consent, struct utc
             spacing_ms = provider->cooldown.after_failure_ms < spacing_ms
                              ? provider->cooldown.after_failure_ms
                              : spacing_ms;
-        /* Without a spacing a clock that was put back may show a time before the last sending. */
-        assert_true(spacing_ms == 0 || at.ms >= newest->sent.ms + spacing_ms);
+        /* By the time that has passed, whatever the wall clock was set to meanwhile. */
+        assert_true(f->true_us / US_PER_MS >= newest->sent_true_us / US_PER_MS + spacing_ms);
     }
 }
 
@@ -424,7 +423,7 @@ static void take_attempt(struct fixture *f, const struct record *record)
         counted += !old->is_repeat && (!old->is_answered || class_counts(old->class_));
     }
     if (!record->as.attempt.is_repeat) {
-        judge_consent_clocks(f, job->consent, record->at);
+        judge_consent_clocks(f, job->consent);
         assert_true(counted < f->schedules[0].retry.attempts_max);
     } else {
         const struct fixture_attempt *before = attempt_row(f, job->job, job->attempts);
@@ -445,6 +444,7 @@ static void take_attempt(struct fixture *f, const struct record *record)
         .is_charged = !record->as.attempt.is_repeat,
         .sent = record->at,
         .recorded_true_us = f->true_us,
+        .sent_true_us = f->true_us,
     };
     f->consents[job->consent].past.last_attempt = record->at;
 }
@@ -461,6 +461,8 @@ static void take_answer(struct fixture *f, const struct record *record)
     attempt->class_ = record->as.answer.class_;
     attempt->reason = record->as.answer.reason;
     attempt->sent = record->as.answer.sent;
+    if (attempt->handed_true_us != 0)
+        attempt->sent_true_us = attempt->handed_true_us;
     attempt->is_charged = record->as.answer.is_charged;
     past->last_attempt = attempt->sent;
     if (attempt->class_ == CLASS_COOLDOWN)
@@ -932,6 +934,8 @@ void fixture_send(struct fixture *f, struct fixture_request *request)
 
     assert_true(request->is_out && !request->is_sent);
     request->is_sent = true;
+    if (request->kind == REQUEST_INITIATE)
+        attempt_row(f, request->job, request->attempt)->handed_true_us = f->true_us;
     note_send(f, request);
     fixture_event(f, &event);
 }

@@ -56,6 +56,8 @@ struct fixture_attempt {
     struct utc_time sent;
     uint64_t reference_hash;
     int64_t recorded_true_us;
+    int64_t handed_true_us; /* 0: not handed over */
+    int64_t sent_true_us;   /* as far as a store would know */
 };
 
 struct fixture_job {
@@ -143,7 +145,6 @@ struct fixture {
     uint32_t run_max;
     struct fixture_send sends[FIXTURE_SENDS];
     uint32_t send_count;
-    int64_t new_limits_us[FIXTURE_INSTITUTIONS]; /* a new rate knows nothing of before */
     struct fixture_request requests[FIXTURE_REQUESTS];
     uint32_t requests_out;
     struct utc_time paused_all;

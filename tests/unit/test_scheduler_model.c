@@ -306,7 +306,6 @@ static void reload_something(struct night *night)
     default:
         c = (uint32_t)below(night, FIXTURE_INSTITUTIONS);
         random_limits(night, &f->institutions[c].limits);
-        f->new_limits_us[c] = f->true_us;
         fixture_reload(f);
         return;
     }
