@@ -29,6 +29,7 @@ struct plan_job {
     enum request_kind request; /* that is out */
     bool is_running;           /* counts as a running job */
     struct history_end end;
+    int64_t retry_after_ms;
     int64_t end_us; /* of the job at the provider; INT64_MAX: not before we give up */
 };
 
@@ -121,7 +122,8 @@ static void open_job(struct shell *shell, uint32_t job_slot, uint32_t consent, s
         fail(shell, "out of memory for the jobs of the plan");
         return;
     }
-    shell->jobs[job_slot] = (struct plan_job){.consent = consent, .end_us = INT64_MAX};
+    shell->jobs[job_slot] =
+        (struct plan_job){.consent = consent, .retry_after_ms = -1, .end_us = INT64_MAX};
     if (row == UINT32_MAX) { /* its row is gone; it has a provider, and that must do */
         shell->jobs[job_slot].institution = UINT32_MAX;
         return;
@@ -153,9 +155,9 @@ static void initiate(struct shell *shell, const struct effect *effect)
         return;
     }
     completion = &shell->config->provider_settings[job->provider].completion;
-    fate = plan_world_initiate(&shell->world, job->institution, job->key, effect->attempt,
-                               now_of(shell).utc);
+    fate = plan_world_initiate(&shell->world, job->institution, effect->attempt, now_of(shell).utc);
     job->end = fate.end;
+    job->retry_after_ms = fate.retry_after_ms;
     job->end_us =
         fate.duration_ms == INT64_MAX ? INT64_MAX : shell->now_us + fate.duration_ms * US_PER_MS;
     set_running(shell, job, true);
@@ -301,6 +303,7 @@ static void answer_initiation(struct shell *shell, const struct plan_job *job, u
     } else {
         answer->class_ = end->class_ == CLASS_NONE ? CLASS_TRANSPORT : end->class_;
         answer->reason = end->reason;
+        answer->retry_after_ms = job->retry_after_ms;
         if (answer->class_ == CLASS_TRANSPORT) {
             answer->answered = false;
             answer->reached_socket = end->class_ == CLASS_NONE;
@@ -463,9 +466,9 @@ static void recovered_job(void *context, const struct recovered_job *job, uint32
         .is_accepted = true, .class_ = CLASS_SUCCESS, .outcome = OUTCOME_REFRESHED};
     if (job->last_class != CLASS_ACCEPTED)
         return; /* waits for its next attempt, which has a fate of its own */
-    opened->end_us = plan_world_remaining_ms(&shell->world, opened->institution, opened->key,
-                                             age_ms > 0 ? age_ms : 0) *
-                     US_PER_MS;
+    opened->end_us =
+        plan_world_remaining_ms(&shell->world, opened->institution, age_ms > 0 ? age_ms : 0) *
+        US_PER_MS;
     set_running(shell, opened, true);
 }
 
@@ -494,7 +497,7 @@ static enum result load_state(struct shell *shell, struct state_store *store,
         return RESULT_FAULT;
     plan->has_state = true;
     if (!request->ignores_history &&
-        state_history_read(store, shell->config, consents, request->now, history_progress, shell,
+        state_history_read(store, shell->config, consents, shell->start, history_progress, shell,
                            history, fault) != RESULT_OK)
         return RESULT_FAULT;
     plan->history_jobs = history->jobs;

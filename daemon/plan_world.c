@@ -4,7 +4,11 @@
 
 #include <stdlib.h>
 
-#define DRAW_SEED UINT64_C(0x706c616e) /* "plan" */
+/* Powers of 1/1.2207440846..., the root of x^4 = x + 1, times 2^32: the sequence R3 of M. Roberts
+ * (2018) fills the cube evenly, however many points are taken. */
+static const uint32_t steps[3] = {3518319155u, 2882110345u, 2360945575u};
+/* What a fate is made of, each with its own coordinate. */
+enum { DRAW_END, DRAW_DURATION, DRAW_GAP };
 
 enum result plan_world_init(struct plan_world *world, const struct config *config,
                             const struct consent_table *table, const struct history *history,
@@ -12,10 +16,10 @@ enum result plan_world_init(struct plan_world *world, const struct config *confi
 {
     *world = (struct plan_world){.config = config, .history = history};
     world->institutions = consent_table_institutions(table, &world->institution_count);
-    world->minutes = calloc((size_t)world->institution_count + 1, sizeof *world->minutes);
+    world->draws = calloc((size_t)world->institution_count + 1, sizeof *world->draws);
     world->poll_latency_ms =
         calloc((size_t)config->provider_count + 1, sizeof *world->poll_latency_ms);
-    if (world->minutes == NULL || world->poll_latency_ms == NULL) {
+    if (world->draws == NULL || world->poll_latency_ms == NULL) {
         plan_world_deinit(world);
         return fault_set(fault, FAULT_TEMPORARY, "out of memory");
     }
@@ -28,20 +32,21 @@ enum result plan_world_init(struct plan_world *world, const struct config *confi
                                         : PLAN_LATENCY_MS;
     }
     for (uint32_t i = 0; i < world->institution_count; i++)
-        world->minutes[i].hour = INT64_MIN;
+        world->draws[i].hour = INT64_MIN;
     return RESULT_OK;
 }
 
 void plan_world_deinit(struct plan_world *world)
 {
-    free(world->minutes);
+    free(world->draws);
     free(world->poll_latency_ms);
     *world = (struct plan_world){0};
 }
 
-static uint32_t draw(struct random *random)
+/* Coordinate `axis` of the next fate of an institution, as a fraction of 2^32. */
+static uint32_t draw(const struct plan_world *world, uint32_t institution, int axis)
 {
-    return (uint32_t)(random_next(random) >> 32);
+    return (world->draws[institution].count * 2u + 1u) * (steps[axis] / 2u);
 }
 
 /* What is known best: of the institution, else of its provider; NULL: nothing. */
@@ -83,10 +88,11 @@ static int64_t poll_gap_ms(const struct plan_world *world, uint32_t provider, in
 }
 
 static int64_t draw_duration_ms(const struct plan_world *world, uint32_t institution,
-                                const struct history_node *node, struct random *random)
+                                const struct history_node *node)
 {
     uint32_t provider = world->institutions[institution].provider;
     const struct history_samples *seen = node == NULL ? NULL : &node->duration_ms;
+    uint64_t place = draw(world, institution, DRAW_DURATION);
     int64_t seen_ms;
     int64_t gap_ms;
 
@@ -94,24 +100,21 @@ static int64_t draw_duration_ms(const struct plan_world *world, uint32_t institu
         seen = &world->history->providers[provider].duration_ms;
     if (seen == NULL || seen->kept == 0)
         return PLAN_DURATION_MIN_MS +
-               (int64_t)random_below(random, PLAN_DURATION_MAX_MS - PLAN_DURATION_MIN_MS);
-    seen_ms = history_samples_at(seen, draw(random));
+               (int64_t)((PLAN_DURATION_MAX_MS - PLAN_DURATION_MIN_MS) * place >> 32);
+    seen_ms = history_samples_at(seen, (uint32_t)place);
     gap_ms = poll_gap_ms(world, provider, seen_ms);
-    seen_ms -= world->poll_latency_ms[provider] +
-               (int64_t)((uint64_t)gap_ms * (uint64_t)(draw(random) >> 8) >> 24);
+    seen_ms -= (int64_t)((uint64_t)gap_ms * draw(world, institution, DRAW_GAP) >> 32);
     return seen_ms > 0 ? seen_ms : 0;
 }
 
-int64_t plan_world_remaining_ms(const struct plan_world *world, uint32_t institution, uint64_t key,
-                                int64_t age_ms)
+int64_t plan_world_remaining_ms(struct plan_world *world, uint32_t institution, int64_t age_ms)
 {
     const struct history_node *node = node_of(world, institution);
-    struct random random;
 
-    random_init(&random, key ^ DRAW_SEED);
     for (int i = 0; i < 16; i++) {
-        int64_t duration_ms = draw_duration_ms(world, institution, node, &random);
+        int64_t duration_ms = draw_duration_ms(world, institution, node);
 
+        world->draws[institution].count++;
         if (duration_ms > age_ms)
             return duration_ms - age_ms;
     }
@@ -123,19 +126,19 @@ int64_t plan_world_remaining_ms(const struct plan_world *world, uint32_t institu
 /* One more in this minute: is it one too many? */
 static bool is_refused(struct plan_world *world, uint32_t institution, struct utc_time now)
 {
-    struct plan_minute *minute = &world->minutes[institution];
+    struct plan_draws *minute = &world->draws[institution];
     int64_t hour = now.ms / MS_PER_HOUR;
 
     if (minute->hour != hour) {
         const struct history_samples *ceiling =
             world->history == NULL ? NULL : &world->history->institutions[institution].ceiling;
-        struct random random;
 
         minute->hour = hour;
         minute->ceiling = 0;
-        random_init(&random, ((uint64_t)hour << 24 ^ institution) ^ DRAW_SEED);
+        /* The hours in turn, spread by the golden ratio. */
         if (ceiling != NULL && ceiling->kept > 0)
-            minute->ceiling = (uint32_t)history_samples_at(ceiling, draw(&random));
+            minute->ceiling =
+                (uint32_t)history_samples_at(ceiling, (uint32_t)hour * 2654435769u + institution);
     }
     if (minute->minute != now.ms / MS_PER_MINUTE) {
         minute->minute = now.ms / MS_PER_MINUTE;
@@ -147,31 +150,39 @@ static bool is_refused(struct plan_world *world, uint32_t institution, struct ut
     return false;
 }
 
-struct plan_fate plan_world_initiate(struct plan_world *world, uint32_t institution, uint64_t key,
+/* As often as refusals asked for a time, and for as long. */
+static int64_t draw_retry_after_ms(const struct plan_world *world, uint32_t institution,
+                                   const struct history_node *node)
+{
+    if (node == NULL || node->retry_after_ms.kept == 0 ||
+        draw(world, institution, DRAW_GAP) * node->refused >> 32 >= node->retry_after_ms.seen)
+        return -1;
+    return history_samples_at(&node->retry_after_ms, draw(world, institution, DRAW_DURATION));
+}
+
+struct plan_fate plan_world_initiate(struct plan_world *world, uint32_t institution,
                                      uint16_t attempt, struct utc_time now)
 {
     const struct history_node *node = node_of(world, institution);
     struct plan_fate fate = {
         .latency_ms = world->poll_latency_ms[world->institutions[institution].provider],
-        .end = {.is_accepted = true, .class_ = CLASS_SUCCESS, .outcome = OUTCOME_REFRESHED},
+        .end = {.is_accepted = true, .class_ = CLASS_SUCCESS},
+        .retry_after_ms = -1,
         .duration_ms = INT64_MAX,
     };
-    struct random random;
 
-    random_init(&random, (key + attempt * UINT64_C(0x9e3779b97f4a7c15)) ^ DRAW_SEED);
-    if (node != NULL) {
-        const struct history_ends *ends = &node->ends[attempt > 1 && node->ends[1].total > 0];
-
-        if (ends->total > 0)
-            fate.end = *history_ends_at(ends, draw(&random));
-        if (node->latency_ms.kept >= PLAN_NODE_ATTEMPTS_MIN)
-            fate.latency_ms = history_samples_at(&node->latency_ms, draw(&random));
-    }
     if (is_refused(world, institution, now)) {
         fate.end = (struct history_end){.class_ = CLASS_PUSHBACK, .reason = REASON_PUSHBACK};
-        return fate;
+        fate.retry_after_ms = draw_retry_after_ms(world, institution, node);
+    } else {
+        const struct history_ends *ends =
+            node == NULL ? NULL : &node->ends[attempt > 1 && node->ends[1].total > 0];
+
+        if (ends != NULL && ends->total > 0)
+            fate.end = *history_ends_at(ends, draw(world, institution, DRAW_END));
+        if (fate.end.is_accepted && fate.end.class_ != CLASS_NONE)
+            fate.duration_ms = draw_duration_ms(world, institution, node);
     }
-    if (fate.end.is_accepted && fate.end.class_ != CLASS_NONE)
-        fate.duration_ms = draw_duration_ms(world, institution, node, &random);
+    world->draws[institution].count++;
     return fate;
 }

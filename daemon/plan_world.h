@@ -4,11 +4,11 @@
  *
  * Layer:  daemon (for `plan`).
  * Draws:  each fate is drawn from what history knows of the institution, else of its provider, else
- *         from plain assumptions; the seed is the consent, the slot and the attempt, so the same
- *         inputs give the same night, and a changed limit does not reshuffle everybody's luck.
- * Limits: refusals (429) are not drawn. Where history has some, the bank is assumed to accept no
- *         more in a minute than it ever did in an hour that had refusals: a planned core that goes
- *         slower is refused less, as the real one is.
+ *         from plain assumptions. The draws of an institution follow each other in a sequence that
+ *         covers its distributions evenly (Roberts' R3), not by chance: a night of average luck,
+ * the same each time it is asked for. Limits: refusals (429) are not drawn. Where history has some,
+ * the bank is assumed to accept no more in a minute than it ever did in an hour that had refusals:
+ * a planned core that goes slower is refused less, as the real one is.
  */
 #ifndef REFRESHD_DAEMON_PLAN_WORLD_H
 #define REFRESHD_DAEMON_PLAN_WORLD_H
@@ -22,7 +22,8 @@
 #define PLAN_DURATION_MAX_MS 35000
 #define PLAN_NODE_ATTEMPTS_MIN 30u /* fewer: the provider's history is asked */
 
-struct plan_minute {
+struct plan_draws {
+    uint32_t count; /* of fates drawn so far */
     int64_t minute;
     uint32_t accepted;
     int64_t hour;
@@ -34,7 +35,7 @@ struct plan_world {
     const struct institution_settings *institutions;
     uint32_t institution_count;
     const struct history *history; /* NULL: none */
-    struct plan_minute *minutes;   /* by institution */
+    struct plan_draws *draws;      /* by institution */
     int64_t *poll_latency_ms;      /* by provider */
 };
 
@@ -45,16 +46,15 @@ void plan_world_deinit(struct plan_world *world);
 
 /* What becomes of one attempt. */
 struct plan_fate {
-    int64_t latency_ms; /* hand-over to the answer */
+    int64_t latency_ms;     /* hand-over to the answer */
+    int64_t retry_after_ms; /* asked for with a refusal; -1: not */
     struct history_end end;
     int64_t duration_ms; /* accepted: hand-over to the job's end at the provider; INT64_MAX: it
                             never ends */
 };
-/* `key`: of the consent and its slot. */
-struct plan_fate plan_world_initiate(struct plan_world *world, uint32_t institution, uint64_t key,
+struct plan_fate plan_world_initiate(struct plan_world *world, uint32_t institution,
                                      uint16_t attempt, struct utc_time now);
 /* How much longer a job runs that was accepted `age_ms` ago. */
-int64_t plan_world_remaining_ms(const struct plan_world *world, uint32_t institution, uint64_t key,
-                                int64_t age_ms);
+int64_t plan_world_remaining_ms(struct plan_world *world, uint32_t institution, int64_t age_ms);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "state/state_private.h"
 
 #define STRETCH_JOBS 4096u /* neighbours that are read together: some minutes of a large night */
@@ -12,19 +13,40 @@
 
 /* ---- distributions ---- */
 
-void history_samples_add(struct history_samples *samples, int64_t value, struct random *random)
+static bool grow_samples(struct history_samples *samples)
+{
+    uint32_t capacity = samples->capacity == 0 ? 32 : 2 * samples->capacity;
+    int32_t *grown = realloc(samples->values, capacity * sizeof *grown);
+
+    if (grown == NULL)
+        return false;
+    samples->values = grown;
+    samples->capacity = capacity;
+    return true;
+}
+
+bool history_samples_add(struct history_samples *samples, int64_t value, struct random *random)
 {
     uint32_t place = samples->kept;
 
+    if (place == samples->capacity && place < HISTORY_SAMPLES_MAX && !grow_samples(samples))
+        return false;
     value = value < 0 ? 0 : value > INT32_MAX ? INT32_MAX : value;
     samples->seen++;
-    if (samples->kept < HISTORY_SAMPLES_MAX)
+    samples->is_sorted = false;
+    if (place < HISTORY_SAMPLES_MAX)
         samples->kept++;
     else
         place = (uint32_t)random_below(random, samples->seen);
     if (place < HISTORY_SAMPLES_MAX)
         samples->values[place] = (int32_t)value;
-    samples->is_sorted = false;
+    return true;
+}
+
+void history_samples_deinit(struct history_samples *samples)
+{
+    free(samples->values);
+    *samples = (struct history_samples){0};
 }
 
 static int compare_values(const void *a, const void *b)
@@ -37,7 +59,8 @@ static int compare_values(const void *a, const void *b)
 
 void history_samples_sort(struct history_samples *samples)
 {
-    qsort(samples->values, samples->kept, sizeof *samples->values, compare_values);
+    if (samples->kept > 0)
+        qsort(samples->values, samples->kept, sizeof *samples->values, compare_values);
     samples->is_sorted = true;
 }
 
@@ -87,14 +110,13 @@ const struct history_end *history_ends_at(const struct history_ends *ends, uint3
 
 /* ---- one attempt ---- */
 
-/* Accepted and refused initiations of an institution in the minute at hand, and the best minute of
- * the hour at hand. */
-struct hour {
-    int64_t hour;
-    int64_t minute;
-    uint32_t accepted;
-    uint32_t best;
-    uint32_t refused;
+/* An initiation, for counting those of an institution in a minute. They are read in the order of
+ * their jobs; later attempts are out of the order of time. */
+struct sending {
+    uint32_t place; /* of the institution */
+    uint32_t minute;
+    bool is_accepted;
+    bool is_refused;
 };
 
 struct reading {
@@ -103,9 +125,18 @@ struct reading {
     const struct institution_settings *institutions;
     uint32_t *places; /* index of an institution by its number; UINT32_MAX: gone */
     int64_t place_count;
-    struct hour *hours; /* by index */
+    struct sending *sendings;
+    size_t sending_count;
+    size_t sending_capacity;
     struct random random;
+    bool is_broken; /* out of memory */
 };
+
+static void add(struct reading *reading, struct history_samples *samples, int64_t value)
+{
+    if (!history_samples_add(samples, value, &reading->random))
+        reading->is_broken = true;
+}
 
 /* Columns of an attempt and its job. */
 enum {
@@ -119,47 +150,78 @@ enum {
     READ_OUTCOME,
     READ_JOB_REASON,
     READ_FINISHED,
-    READ_INSTITUTION
+    READ_INSTITUTION,
+    READ_RETRY_AFTER
 };
 static const char reading_sql[] =
     "SELECT a.attempt_key, a.sent_ms, a.answered_ms, coalesce(a.class, 0),"
     " coalesce(a.reason, 0), a.is_repeat, j.attempts, j.outcome, coalesce(j.reason, 0),"
-    " j.finished_ms, c.institution_no"
+    " j.finished_ms, c.institution_no, a.retry_after_raw"
     " FROM attempt AS a CROSS JOIN job AS j ON j.job_no = a.attempt_key >> 16"
     " CROSS JOIN consent AS c ON c.consent_no = j.consent_no"
     " WHERE a.attempt_key >= ?1 << 16 AND a.attempt_key < ?2 << 16"
     " AND j.finished_ms IS NOT NULL ORDER BY a.attempt_key";
 
-static void close_hour(struct reading *reading, uint32_t place)
+static enum result note_sending(struct reading *reading, uint32_t place, int64_t sent_ms,
+                                enum answer_class class_, struct fault *fault)
 {
-    struct hour *hour = &reading->hours[place];
+    if (reading->sending_count == reading->sending_capacity) {
+        size_t capacity = 2 * reading->sending_capacity + 4096;
+        struct sending *grown = realloc(reading->sendings, capacity * sizeof *grown);
 
-    if (hour->accepted > hour->best)
-        hour->best = hour->accepted;
-    if (hour->refused > 0 && hour->best > 0)
-        history_samples_add(&reading->history->institutions[place].ceiling, hour->best,
-                            &reading->random);
-    *hour = (struct hour){.hour = INT64_MIN};
+        if (grown == NULL)
+            return fault_set(fault, FAULT_TEMPORARY, "out of memory for the history");
+        reading->sendings = grown;
+        reading->sending_capacity = capacity;
+    }
+    reading->sendings[reading->sending_count++] =
+        (struct sending){.place = place,
+                         .minute = (uint32_t)(sent_ms / MS_PER_MINUTE),
+                         .is_accepted = class_ == CLASS_ACCEPTED,
+                         .is_refused = class_ == CLASS_PUSHBACK};
+    return RESULT_OK;
 }
 
-/* What a bank took in a minute, and whether it refused anything. */
-static void note_minute(struct reading *reading, uint32_t place, int64_t sent_ms, bool is_accepted,
-                        bool is_refused)
+static int compare_sendings(const void *a, const void *b)
 {
-    struct hour *hour = &reading->hours[place];
+    const struct sending *x = a;
+    const struct sending *y = b;
 
-    if (hour->hour != sent_ms / MS_PER_HOUR) {
-        close_hour(reading, place);
-        hour->hour = sent_ms / MS_PER_HOUR;
+    if (x->place != y->place)
+        return x->place < y->place ? -1 : 1;
+    return x->minute < y->minute ? -1 : x->minute > y->minute;
+}
+
+/* Of each institution and hour: the most that was accepted in a minute, if something was refused
+ * in that hour. */
+static void find_ceilings(struct reading *reading)
+{
+    const struct sending *sendings = reading->sendings;
+    size_t count = reading->sending_count;
+    uint32_t accepted = 0;
+    uint32_t best = 0;
+    bool is_refused = false;
+
+    if (count > 0)
+        qsort(reading->sendings, count, sizeof *sendings, compare_sendings);
+    for (size_t i = 0; i < count; i++) {
+        const struct sending *next = i + 1 < count ? &sendings[i + 1] : NULL;
+        bool ends_hour = next == NULL || next->place != sendings[i].place ||
+                         next->minute / 60 != sendings[i].minute / 60;
+
+        accepted += sendings[i].is_accepted;
+        is_refused |= sendings[i].is_refused;
+        if (ends_hour || next->minute != sendings[i].minute) {
+            best = accepted > best ? accepted : best;
+            accepted = 0;
+        }
+        if (!ends_hour)
+            continue;
+        if (is_refused && best > 0)
+            add(reading, &reading->history->institutions[sendings[i].place].ceiling, best);
+        best = 0;
+        is_refused = false;
     }
-    if (hour->minute != sent_ms / MS_PER_MINUTE) {
-        if (hour->accepted > hour->best)
-            hour->best = hour->accepted;
-        hour->minute = sent_ms / MS_PER_MINUTE;
-        hour->accepted = 0;
-    }
-    hour->accepted += is_accepted;
-    hour->refused += is_refused;
 }
 
 /* The class of answer that leads the core to such an end of a job that was accepted. */
@@ -220,7 +282,21 @@ static bool end_of_attempt(sqlite3_stmt *row, struct history_end *end)
     return true;
 }
 
-static void take_row(struct reading *reading, sqlite3_stmt *row)
+/* The usual form of Retry-After, seconds; the other one, a date, is rare. */
+static void note_refusal(struct reading *reading, struct history_node *const nodes[2],
+                         sqlite3_stmt *row)
+{
+    const char *text = state_column_text(row, READ_RETRY_AFTER);
+    int64_t seconds;
+
+    for (int i = 0; i < 2; i++) {
+        nodes[i]->refused++;
+        if (text != NULL && integer_parse(text, strlen(text), 0, INT32_MAX / 1000, &seconds))
+            add(reading, &nodes[i]->retry_after_ms, seconds * MS_PER_SECOND);
+    }
+}
+
+static enum result take_row(struct reading *reading, sqlite3_stmt *row, struct fault *fault)
 {
     struct history *history = reading->history;
     int64_t institution_no = sqlite3_column_int64(row, READ_INSTITUTION);
@@ -235,15 +311,18 @@ static void take_row(struct reading *reading, sqlite3_stmt *row)
 
     if (institution_no >= reading->place_count ||
         (place = reading->places[institution_no]) == UINT32_MAX || !has_sent)
-        return;
+        return RESULT_OK;
     nodes[0] = &history->institutions[place];
     nodes[1] = &history->providers[reading->institutions[place].provider];
     if (history->since.ms == UTC_NONE.ms || sent_ms < history->since.ms)
         history->since.ms = sent_ms;
     history->jobs += attempt == 1;
-    note_minute(reading, place, sent_ms, class_ == CLASS_ACCEPTED, class_ == CLASS_PUSHBACK);
+    if (note_sending(reading, place, sent_ms, class_, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    if (class_ == CLASS_PUSHBACK)
+        note_refusal(reading, nodes, row);
     if (!end_of_attempt(row, &end))
-        return;
+        return RESULT_OK;
     for (int i = 0; i < 2; i++) {
         history_ends_add(&nodes[i]->ends[attempt > 1], &end);
         if (sqlite3_column_type(row, READ_ANSWERED) != SQLITE_NULL)
@@ -255,6 +334,7 @@ static void take_row(struct reading *reading, sqlite3_stmt *row)
                                 sqlite3_column_int64(row, READ_FINISHED) - sent_ms,
                                 &reading->random);
     }
+    return RESULT_OK;
 }
 
 /* ---- all of it ---- */
@@ -271,11 +351,10 @@ static enum result read_stretch(struct reading *reading, sqlite3_stmt *row, int6
             return RESULT_FAULT;
         if (!found)
             break;
-        take_row(reading, row);
+        if (take_row(reading, row, fault) != RESULT_OK)
+            return RESULT_FAULT;
     }
     (void)sqlite3_reset(row);
-    for (uint32_t i = 0; i < reading->history->institution_count; i++)
-        close_hour(reading, i); /* the next stretch is another time */
     return RESULT_OK;
 }
 
@@ -343,6 +422,7 @@ static void sort_node(struct history_node *node)
     history_samples_sort(&node->duration_ms);
     history_samples_sort(&node->latency_ms);
     history_samples_sort(&node->ceiling);
+    history_samples_sort(&node->retry_after_ms);
 }
 
 /* Indexes by number. */
@@ -377,16 +457,18 @@ enum result state_history_read(struct state_store *store, const struct config *c
     history->providers = calloc((size_t)history->provider_count + 1, sizeof *history->providers);
     history->institutions =
         calloc((size_t)history->institution_count + 1, sizeof *history->institutions);
-    reading.hours = calloc((size_t)history->institution_count + 1, sizeof *reading.hours);
-    if (history->providers == NULL || history->institutions == NULL || reading.hours == NULL) {
+    if (history->providers == NULL || history->institutions == NULL) {
         (void)fault_set(fault, FAULT_TEMPORARY, "out of memory for the history");
         goto out;
     }
-    for (uint32_t i = 0; i < history->institution_count; i++)
-        reading.hours[i].hour = INT64_MIN;
     if (map_institutions(&reading, fault) != RESULT_OK ||
         read_all(&reading, now, on_progress, context, fault) != RESULT_OK)
         goto out;
+    find_ceilings(&reading);
+    if (reading.is_broken) {
+        (void)fault_set(fault, FAULT_TEMPORARY, "out of memory for the history");
+        goto out;
+    }
     for (uint32_t i = 0; i < history->provider_count; i++)
         sort_node(&history->providers[i]);
     for (uint32_t i = 0; i < history->institution_count; i++)
@@ -394,15 +476,26 @@ enum result state_history_read(struct state_store *store, const struct config *c
     result = RESULT_OK;
 out:
     free(reading.places);
-    free(reading.hours);
+    free(reading.sendings);
     if (result != RESULT_OK)
         history_deinit(history);
     return result;
 }
 
+static void free_nodes(struct history_node *nodes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count && nodes != NULL; i++) {
+        history_samples_deinit(&nodes[i].duration_ms);
+        history_samples_deinit(&nodes[i].latency_ms);
+        history_samples_deinit(&nodes[i].ceiling);
+        history_samples_deinit(&nodes[i].retry_after_ms);
+    }
+    free(nodes);
+}
+
 void history_deinit(struct history *history)
 {
-    free(history->providers);
-    free(history->institutions);
+    free_nodes(history->providers, history->provider_count);
+    free_nodes(history->institutions, history->institution_count);
     *history = (struct history){.since = UTC_NONE};
 }

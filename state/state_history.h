@@ -6,7 +6,7 @@
  *         and state_look_end, after state_look_consents.
  * Cost:   at most about HISTORY_JOBS_MAX jobs are read: of more, evenly spaced stretches of
  *         neighbouring job numbers, found by key. The same database gives the same history.
- * Memory: about 5 KiB a node (provider or institution).
+ * Memory: at most 64 KiB a node (provider or institution), and no more than it has samples.
  */
 #ifndef REFRESHD_STATE_STATE_HISTORY_H
 #define REFRESHD_STATE_STATE_HISTORY_H
@@ -23,18 +23,21 @@
 #define HISTORY_DAYS 30   /* ...or as many days, where there were fewer jobs than: */
 #define HISTORY_JOBS_MIN 1000u
 #define HISTORY_ENDS_MAX 20
-#define HISTORY_SAMPLES_MAX 256u
+#define HISTORY_SAMPLES_MAX 4096u
 
 /* A distribution, kept as samples: of more than there is room for, each has the same chance to be
  * among those that stay. */
 struct history_samples {
     uint32_t seen;
     uint32_t kept;
+    uint32_t capacity;
     bool is_sorted;
-    int32_t values[HISTORY_SAMPLES_MAX];
+    int32_t *values; /* owned */
 };
-/* `random` decides which sample goes when there is no room. Values are clamped to 0..INT32_MAX. */
-void history_samples_add(struct history_samples *samples, int64_t value, struct random *random);
+/* `random` decides which sample goes when there is no room. Values are clamped to 0..INT32_MAX.
+ * False: out of memory. */
+bool history_samples_add(struct history_samples *samples, int64_t value, struct random *random);
+void history_samples_deinit(struct history_samples *samples);
 /* After the last add, before the first _at. */
 void history_samples_sort(struct history_samples *samples);
 /* The value at `fraction` / 2^32 of the distribution, between neighbours in proportion: 0 gives the
@@ -66,6 +69,8 @@ struct history_node {
     /* Most that was accepted in a minute, of each hour in which something was refused: a limit that
      * nobody told us of. */
     struct history_samples ceiling;
+    struct history_samples retry_after_ms; /* asked for with a refusal */
+    uint64_t refused;                      /* refusals, with or without it */
 };
 
 struct history {
