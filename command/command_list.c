@@ -10,6 +10,7 @@
 #include "command/query_row.h"
 #include "command/text_table.h"
 #include "daemon/clock.h"
+#include "reporting/csv_line.h"
 #include "scheduler/words.h"
 #include "state/state_query.h"
 
@@ -18,18 +19,23 @@
 
 static const char consents_usage[] =
     "usage: refreshd consents [-c FILE] [--provider NAME] [--institution NAME] [--status STATUS]\n"
-    "                         [--customer ID] [--consent P/ID] [--limit N] [--format text|json]\n"
+    "                         [--customer ID] [--consent P/ID] [--limit N] [--reconnect]\n"
+    "                         [--urgency URGENCY] [--cause CAUSE] [--format text|json|csv]\n"
     "\n"
     "List consents with their state, by name. Reads the state database; the daemon may be running\n"
-    "or not. json is one object per line with the columns of the view v1_consents. Instants are\n"
-    "UTC.\n"
+    "or not. json is one object per line with the columns of the view v1_consents (v1_reconnect\n"
+    "with --reconnect), csv has them under a heading. Instants are UTC.\n"
     "\n"
     "  --provider NAME     only of this provider\n"
     "  --institution NAME  only of this bank (\"-\": consents without one)\n"
     "  --status STATUS     active, held, paused, expired or removed\n"
     "  --customer ID       only of this customer\n"
     "  --consent P/ID      only this one; exit status 1 when there is no such consent\n"
-    "  --limit N           at most N rows\n";
+    "  --limit N           at most N rows\n"
+    "  --reconnect         those that need their customer, most urgent first: held, expired, or\n"
+    "                      expiring within the longest of providers.NAME.consent.warn\n"
+    "  --urgency URGENCY   with --reconnect: now, soon or later\n"
+    "  --cause CAUSE       with --reconnect: reconnect_required, expired or expiring\n";
 
 static const char jobs_usage[] =
     "usage: refreshd jobs [-c FILE] [--run ID|last] [--consent P/ID] [--outcome OUTCOME]\n"
@@ -71,7 +77,10 @@ enum {
     OPTION_STATE,
     OPTION_SINCE,
     OPTION_SCHEDULE,
-    OPTION_LIMIT
+    OPTION_LIMIT,
+    OPTION_RECONNECT,
+    OPTION_URGENCY,
+    OPTION_CAUSE
 };
 
 struct listing {
@@ -86,6 +95,8 @@ struct listing {
     const char *consent; /* to be checked against the database */
     const char *run;
     char run_id[256];
+    bool needs_reconnect; /* --urgency or --cause was given */
+    bool has_status;
 };
 
 /* ---- options ---- */
@@ -143,6 +154,18 @@ static const char *state_word(int word)
 {
     return job_state_text((enum job_state)word);
 }
+static const char *urgency_word(int word)
+{
+    static const char *const words[] = {"now", "soon", "later"};
+
+    return words[word];
+}
+static const char *cause_word(int word)
+{
+    static const char *const words[] = {"reconnect_required", "expired", "expiring"};
+
+    return words[word];
+}
 
 /* A duration counts back from now, unlike with `next` and `pause`: --since looks at the past. */
 static int add_since(struct listing *listing)
@@ -188,7 +211,15 @@ static int take_option(struct listing *listing, int option)
         return -1;
     case OPTION_INSTITUTION: add_text(listing, "institution", optarg); return -1;
     case OPTION_STATUS:
+        listing->has_status = true;
         return add_word(listing, "status", CONSENT_ACTIVE, CONSENT_STATUS_COUNT, status_word);
+    case OPTION_RECONNECT: listing->view = QUERY_RECONNECT; return -1;
+    case OPTION_URGENCY:
+        listing->needs_reconnect = true;
+        return add_word(listing, "urgency", 0, 3, urgency_word);
+    case OPTION_CAUSE:
+        listing->needs_reconnect = true;
+        return add_word(listing, "cause", 0, 3, cause_word);
     case OPTION_CUSTOMER: add_text(listing, "customer", optarg); return -1;
     case OPTION_CONSENT: return take_consent(listing);
     case OPTION_RUN: listing->run = optarg; return -1;
@@ -249,6 +280,11 @@ static const struct text_table_column consents_columns[] = {
     {"LAST OUTCOME", 18, false}, {"LAST SUCCESS", 19, false}, {"QUOTA", 9, true},
     {"NEXT DUE", 19, false},
 };
+static const struct text_table_column reconnect_columns[] = {
+    {"CONSENT", 44, false}, {"CUSTOMER", 40, false},     {"INSTITUTION", 20, false},
+    {"URGENCY", 7, false},  {"CAUSE", 18, false},        {"SINCE", 19, false},
+    {"EXPIRES", 19, false}, {"LAST SUCCESS", 19, false}, {"NEXT DUE", 19, false},
+};
 static const struct text_table_column jobs_columns[] = {
     {"CONSENT", 44, false}, {"RUN", 40, false},    {"STATE", 10, false},
     {"STARTED", 19, false}, {"TOOK", 9, true},     {"TRIES", 5, true},
@@ -280,6 +316,21 @@ static void consent_cells(struct text_table *table, const struct query_row *row)
         (void)snprintf(text, sizeof text, "%lld/%lld",
                        (long long)query_row_integer(row, "quota_used", 0), (long long)limit);
     text_table_cell(table, text);
+    text_table_cell(table, text_table_instant(query_row_text(row, "next_due_at"), text));
+}
+
+static void reconnect_cells(struct text_table *table, const struct query_row *row)
+{
+    char text[64];
+
+    text_table_cell(table, query_row_text(row, "consent"));
+    text_table_cell(table, query_row_text(row, "customer"));
+    text_table_cell(table, query_row_text(row, "institution"));
+    text_table_cell(table, query_row_text(row, "urgency"));
+    text_table_cell(table, query_row_text(row, "cause"));
+    text_table_cell(table, text_table_instant(query_row_text(row, "since_at"), text));
+    text_table_cell(table, text_table_instant(query_row_text(row, "expires_at"), text));
+    text_table_cell(table, text_table_instant(query_row_text(row, "last_success_at"), text));
     text_table_cell(table, text_table_instant(query_row_text(row, "next_due_at"), text));
 }
 
@@ -326,8 +377,21 @@ static void run_cells(struct text_table *table, const struct query_row *row)
 struct output {
     const struct listing *listing;
     struct text text;
+    struct csv_line csv;
+    bool has_heading;
     struct text_table table;
 };
+
+static void write_csv(struct output *output, const struct query_row *row)
+{
+    if (!output->has_heading) {
+        query_row_csv_heading(row, &output->csv);
+        (void)fwrite(output->csv.text.bytes, 1, output->csv.text.length, stdout);
+        output->has_heading = true;
+    }
+    query_row_csv(row, &output->csv);
+    (void)fwrite(output->csv.text.bytes, 1, output->csv.text.length, stdout);
+}
 
 static enum result on_row(void *context, uint32_t count, const char *const *columns,
                           const struct query_value *values, struct fault *fault)
@@ -338,8 +402,12 @@ static enum result on_row(void *context, uint32_t count, const char *const *colu
     if (output->listing->line.format == OUTPUT_JSON) {
         query_row_json(&row, &output->text);
         (void)fwrite(output->text.bytes, 1, output->text.length, stdout);
+    } else if (output->listing->line.format == OUTPUT_CSV) {
+        write_csv(output, &row);
     } else if (output->listing->view == QUERY_CONSENTS) {
         consent_cells(&output->table, &row);
+    } else if (output->listing->view == QUERY_RECONNECT) {
+        reconnect_cells(&output->table, &row);
     } else if (output->listing->view == QUERY_JOBS) {
         job_cells(&output->table, &row);
     } else {
@@ -409,8 +477,12 @@ static int list(struct listing *listing, struct state_query *query)
     int status = 0;
 
     text_init(&output.text, (size_t)1024 * 1024);
+    csv_line_init(&output.csv);
     if (listing->view == QUERY_CONSENTS)
         text_table_init(&output.table, stdout, consents_columns, COLUMN_COUNT(consents_columns),
+                        "");
+    else if (listing->view == QUERY_RECONNECT)
+        text_table_init(&output.table, stdout, reconnect_columns, COLUMN_COUNT(reconnect_columns),
                         "");
     else if (listing->view == QUERY_JOBS)
         text_table_init(&output.table, stdout, jobs_columns, COLUMN_COUNT(jobs_columns), "");
@@ -424,6 +496,7 @@ static int list(struct listing *listing, struct state_query *query)
         status = FAULT_TEMPORARY;
     }
     text_table_deinit(&output.table);
+    csv_line_deinit(&output.csv);
     text_deinit(&output.text);
     return status;
 }
@@ -466,6 +539,10 @@ static int command_list(struct listing *listing, int argc, char **argv,
     }
     if (optind != argc)
         return command_usage_error(&listing->line, "unexpected argument \"%s\"", argv[optind]);
+    if (listing->needs_reconnect && listing->view != QUERY_RECONNECT)
+        return command_usage_error(&listing->line, "--urgency and --cause go with --reconnect");
+    if (listing->has_status && listing->view == QUERY_RECONNECT)
+        return command_usage_error(&listing->line, "--status does not go with --reconnect");
     return open_and_list(listing);
 }
 
@@ -479,11 +556,15 @@ int command_consents(int argc, char **argv)
         {"customer", required_argument, NULL, OPTION_CUSTOMER},
         {"consent", required_argument, NULL, OPTION_CONSENT},
         {"limit", required_argument, NULL, OPTION_LIMIT},
+        {"reconnect", no_argument, NULL, OPTION_RECONNECT},
+        {"urgency", required_argument, NULL, OPTION_URGENCY},
+        {"cause", required_argument, NULL, OPTION_CAUSE},
         {0},
     };
     struct listing listing = {.view = QUERY_CONSENTS};
 
     command_line_init(&listing.line, "consents", consents_usage);
+    listing.line.csv_allowed = true;
     return command_list(&listing, argc, argv, options);
 }
 

@@ -208,22 +208,21 @@ static enum result build_and_send(struct engine *engine, struct time_now now, st
     return result;
 }
 
-/* What a look-up without a job says of its consent: borrowed from the population. False: the
- * consent is gone. */
+/* What a look-up without a job says of its consent; `view` holds the texts. False: the consent is
+ * gone. */
 static bool look_up_context(const struct engine *engine, uint32_t consent,
-                            struct provider_link *link, struct job_context *context)
+                            struct provider_link *link, struct consent_view *view,
+                            struct job_context *context)
 {
-    struct consent_view view;
-
-    if (!population_get(&engine->population, consent, &view))
+    if (!population_get(&engine->population, consent, view))
         return false;
     *context = (struct job_context){
         .consent = consent,
         .link = link,
-        .id = view.id,
-        .customer = view.customer,
-        .institution = strcmp(view.institution_name, "-") == 0 ? "" : view.institution_name,
-        .customer_is_own_id = view.customer_is_own_id,
+        .id = view->id,
+        .customer = view->customer,
+        .institution = strcmp(view->institution_name, "-") == 0 ? "" : view->institution_name,
+        .customer_is_own_id = view->customer_is_own_id,
         .look_back_ms = -1,
         .look_until_ms = -1,
     };
@@ -232,13 +231,14 @@ static bool look_up_context(const struct engine *engine, uint32_t consent,
 
 static void perform_look_up(struct engine *engine, struct time_now now, const struct effect *effect)
 {
+    struct consent_view view;
     struct job_context context;
     struct flight *flight;
     struct fault fault;
 
     REQUIRE(effect->provider < engine->link_count);
     flight = flight_create(engine, effect, engine->links[effect->provider]);
-    if (!look_up_context(engine, effect->consent, flight->link, &context))
+    if (!look_up_context(engine, effect->consent, flight->link, &view, &context))
         (void)fault_set(&fault, FAULT_TEMPORARY, "the consent was removed meanwhile");
     else if (build_and_send(engine, now, flight, &context, &fault) == RESULT_OK)
         return;
@@ -401,13 +401,14 @@ static void note_job_ids(struct engine *engine, struct time_now now, const struc
 static void look_up_answered(struct flight *flight, const struct transport_answer *transport)
 {
     struct engine *engine = flight->engine;
+    struct consent_view view;
     struct job_context context;
     struct request_variables ours;
     struct answer answer = ANSWER_NONE;
     struct answer_texts texts = {0};
 
     answer.reached_socket = transport->reached_socket;
-    if (look_up_context(engine, flight->consent, flight->link, &context)) {
+    if (look_up_context(engine, flight->consent, flight->link, &view, &context)) {
         job_variables(engine, &context, &flight->customer_secret, "", transport->answered.utc,
                       &ours);
         classify(flight, transport, &ours, &answer, &texts);

@@ -24,7 +24,10 @@ static const struct {
     [QUERY_ATTEMPTS] = {"v1_attempts", "job_uid DESC, sent_ms DESC"},
     [QUERY_SKIPS] = {"v1_skips", "slot_ms DESC, consent"},
     [QUERY_LIMITS] = {"v1_limits", "provider, institution"},
-    [QUERY_RECONNECT] = {"v1_reconnect", "since_ms, consent"},
+    [QUERY_RECONNECT] =
+        {"v1_reconnect",
+         "CASE urgency WHEN 'now' THEN 0 WHEN 'soon' THEN 1 ELSE 2 END,"
+         " CASE WHEN cause = 'expiring' THEN expires_ms ELSE since_ms END, consent"},
     [QUERY_AUDIT] = {"v1_audit", "at_ms DESC"},
 };
 

@@ -32,6 +32,7 @@ SELECT c.*,
        f.not_before_reason,
        p.name AS provider,
        p.quota_count,
+       p.expiry_margin_ms,
        i.name AS institution,
        min(coalesce(c.expires_ms, 9223372036854775807),
            coalesce(c.learned_expires_ms, 9223372036854775807)) AS end_ms,
@@ -113,7 +114,8 @@ SELECT x.*,
             WHEN is_suspended THEN 'suspended'
             ELSE 'reconnect_required' END AS hold_reason,
        nullif(max(coalesce(not_before_ms, 0), coalesce(live_wait_ms, 0)), 0) AS live_not_before_ms,
-       CASE WHEN removed_ms IS NOT NULL OR held_ms IS NOT NULL OR end_ms <= now_ms OR mode <> 0
+       CASE WHEN removed_ms IS NOT NULL OR held_ms IS NOT NULL OR mode <> 0
+              OR end_ms - expiry_margin_ms <= now_ms
             THEN NULL
             ELSE max(now_ms, coalesce(quota_free_ms, 0), coalesce(cooldown_end_ms, 0),
                      coalesce(not_before_ms, 0), coalesce(live_wait_ms, 0)) END AS next_allowed_ms
@@ -170,7 +172,9 @@ SELECT x.consent,
        strftime('%Y-%m-%dT%H:%M:%fZ', x.held_ms / 1000.0, 'unixepoch') AS held_at,
        x.held_ms,
        strftime('%Y-%m-%dT%H:%M:%fZ', x.removed_ms / 1000.0, 'unixepoch') AS removed_at,
-       x.removed_ms
+       x.removed_ms,
+       strftime('%Y-%m-%dT%H:%M:%fZ', x.checked_ms / 1000.0, 'unixepoch') AS checked_at,
+       x.checked_ms
 FROM private_consent_status AS x;
 
 -- Counts of runs that are still open, from rows.
@@ -331,27 +335,64 @@ SELECT provider,
        at_ms AS seen_ms
 FROM limit_node;
 
--- Held for the customer, expired, or expiring within a week.
+-- Held for the customer, expired, or inside the longest of the provider's leads before the end; most
+-- urgent first. Urgency: `now`, data has stopped that a schedule wants (or that the provider
+-- refreshes by itself); `soon`, it stops within a week, or within the shortest lead; `later`, all
+-- others. Suspended consents wait for their provider, not for their customer.
+CREATE VIEW private_lead AS
+SELECT provider_no, max(lead_ms) AS longest_ms, max(min(lead_ms), 604800000) AS soon_ms
+FROM provider_lead GROUP BY provider_no;
+
 CREATE VIEW v1_reconnect AS
 SELECT consent, customer, institution,
        strftime('%Y-%m-%dT%H:%M:%fZ', since_ms / 1000.0, 'unixepoch') AS since_at,
        cause,
        strftime('%Y-%m-%dT%H:%M:%fZ', expires_ms / 1000.0, 'unixepoch') AS expires_at,
-       CASE cause WHEN 'expiring' THEN 'soon' ELSE 'now' END AS urgency,
+       CASE WHEN NOT is_wanted THEN 'later'
+            WHEN cause <> 'expiring' THEN 'now'
+            WHEN expires_ms - now_ms <= soon_ms THEN 'soon'
+            ELSE 'later' END AS urgency,
        since_ms,
        expires_ms,
-       provider
-FROM (SELECT x.consent, x.customer, x.institution, x.provider,
+       provider,
+       substr(consent, length(provider) + 2) AS consent_id,
+       CASE WHEN cause = 'expiring' THEN (expires_ms - now_ms) / 86400000 END AS days_left,
+       (SELECT min(l.lead_ms) FROM provider_lead AS l
+        WHERE l.provider_no = y.provider_no AND cause = 'expiring'
+          AND expires_ms - now_ms <= l.lead_ms) AS lead_ms,
+       strftime('%Y-%m-%dT%H:%M:%fZ', nullif(live_success_ms, 0) / 1000.0, 'unixepoch')
+           AS last_success_at,
+       nullif(live_success_ms, 0) AS last_success_ms,
+       CASE WHEN is_wanted THEN
+           strftime('%Y-%m-%dT%H:%M:%fZ', next_slot_due_ms / 1000.0, 'unixepoch') END
+           AS next_due_at,
+       CASE WHEN is_wanted THEN next_slot_due_ms END AS next_due_ms,
+       strftime('%Y-%m-%dT%H:%M:%fZ', checked_ms / 1000.0, 'unixepoch') AS checked_at,
+       checked_ms,
+       (SELECT names FROM schedule_set AS t WHERE t.set_no = y.set_no) AS schedules,
+       (SELECT word FROM word_mode WHERE code = y.mode) AS mode,
+       tags
+FROM (SELECT x.consent, x.customer, x.institution, x.provider, x.provider_no, x.set_no, x.mode,
+             x.tags, x.now_ms, x.checked_ms, x.live_success_ms, x.next_slot_due_ms,
+             coalesce(l.soon_ms, 0) AS soon_ms,
+             x.mode = 1 OR EXISTS (
+                 SELECT 1 FROM schedule_set_member AS m
+                 JOIN schedule AS s ON s.schedule_no = m.schedule_no AND s.removed_ms IS NULL
+                 WHERE m.set_no = x.set_no) AS is_wanted,
              CASE WHEN x.end_ms < 9223372036854775807 THEN x.end_ms END AS expires_ms,
              CASE WHEN x.held_ms IS NOT NULL AND x.is_suspended = 0 THEN x.held_ms
                   WHEN x.end_ms <= x.now_ms THEN x.end_ms
-                  WHEN x.end_ms - x.now_ms <= 604800000 THEN x.end_ms - 604800000 END AS since_ms,
+                  WHEN x.end_ms - x.now_ms <= l.longest_ms THEN x.end_ms - l.longest_ms END
+                 AS since_ms,
              CASE WHEN x.held_ms IS NOT NULL AND x.is_suspended = 0 THEN 'reconnect_required'
                   WHEN x.end_ms <= x.now_ms THEN 'expired'
-                  WHEN x.end_ms - x.now_ms <= 604800000 THEN 'expiring' END AS cause
+                  WHEN x.end_ms - x.now_ms <= l.longest_ms THEN 'expiring' END AS cause
       FROM private_consent AS x
-      WHERE x.removed_ms IS NULL AND x.mode <> 2)
-WHERE cause IS NOT NULL;
+      LEFT JOIN private_lead AS l ON l.provider_no = x.provider_no
+      WHERE x.removed_ms IS NULL AND x.mode <> 2) AS y
+WHERE cause IS NOT NULL
+ORDER BY CASE urgency WHEN 'now' THEN 0 WHEN 'soon' THEN 1 ELSE 2 END,
+         CASE WHEN cause = 'expiring' THEN expires_ms ELSE since_ms END, consent;
 
 CREATE VIEW v1_audit AS
 SELECT strftime('%Y-%m-%dT%H:%M:%fZ', at_ms / 1000.0, 'unixepoch') AS at,

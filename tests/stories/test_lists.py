@@ -92,7 +92,7 @@ def test_filters_of_runs(night):
         (["runs", "--limit", "0"], "1 to"),
         (["runs", "extra"], "extra"),
         (["jobs", "--provider", "finq"], "--help"),
-        (["consents", "--format", "csv"], "text, json"),
+        (["jobs", "--format", "csv"], "text, json"),
         (["report", "--format", "xml"], "text, json, csv"),
     ],
 )

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: MIT
+"""The life of consents: held ones are looked up again and let go, ends stop them in time, and people
+hear of it before."""
+
+import csv
+import io
+import json
+from datetime import datetime, timedelta, timezone
+
+from nights import (
+    QUICK_SCENARIO,
+    Sandbox,
+    check_story,
+    dictionaries,
+    end,
+    finqware,
+    merge,
+    plain_site,
+    requests_of,
+    schedule,
+    wait_for,
+)
+
+NEVER_DUE = {"nightly": schedule(cron="0 0 29 2 *")}
+EVERY_SECOND = {"nightly": schedule(cron="* * * * * *", deadline="1s")}
+
+
+def consent(name, **more):
+    return {"id": name, "provider": "p", "institution": "b", **more}
+
+
+def provider(sandbox, **life):
+    return {"p": finqware(sandbox, consent={"quota": "none", "cooldown": "0s", **life})}
+
+
+def status_of(site, name):
+    return site.one("SELECT status FROM v1_consents WHERE consent = ?", name)
+
+
+def looked_up(sandbox):
+    return requests_of(sandbox, "finqware", "consents")
+
+
+def serving(site):
+    def answers():
+        done = site.run("status", "--format", "json")
+        return done.returncode == 0 and '"offline"' not in done.stdout.splitlines()[0]
+
+    wait_for(answers, what="the daemon")
+
+
+def at(seconds):
+    when = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_a_held_consent_is_let_go_when_its_provider_says_active(tmp_path):
+    scenario = merge(
+        QUICK_SCENARIO,
+        {"finqware": {"cooldown_ms": 0, "quota": []}, "consents": {"dead": {"state": "revoked"}}},
+    )
+    with Sandbox(tmp_path, scenario) as sandbox:
+        rows = [consent("good"), consent("dead"), consent("asleep", schedule="")]
+        site = plain_site(tmp_path, provider(sandbox, recheck="1s"), rows, EVERY_SECOND)
+        process = site.start("serve")
+        try:
+            serving(site)
+            wait_for(lambda: site.sql("SELECT 1 FROM v1_reconnect"), what="the hold")
+            assert site.sql("SELECT consent, cause, urgency FROM v1_reconnect") == [
+                ("p/dead", "reconnect_required", "now")
+            ]
+            created = requests_of(sandbox, "finqware", "create")
+            before = looked_up(sandbox)
+            wait_for(lambda: looked_up(sandbox) >= before + 2, what="look-ups")
+            assert status_of(site, "p/dead") == "held"
+            assert site.sql("SELECT consent FROM v1_consents WHERE checked_at IS NOT NULL") == [("p/dead",)]
+            sandbox.change({"consents": {"dead": {"state": "active"}}})
+            wait_for(
+                lambda: site.sql("SELECT 1 FROM v1_jobs WHERE consent = 'p/dead' AND outcome = 'refreshed'"),
+                what="its refresh",
+            )
+            assert requests_of(sandbox, "finqware", "create") > created
+        finally:
+            assert end(process) == 0
+        assert site.sql("SELECT * FROM v1_reconnect") == []
+        audit = dictionaries(site, "SELECT who, action, subject, reason FROM v1_audit")
+        assert audit == [
+            {
+                "who": "provider",
+                "action": "release",
+                "subject": "p/dead",
+                "reason": "look-up: active again",
+            }
+        ]
+        # One job had to tell that it is dead; the look-ups made none.
+        assert site.one("SELECT count(*) FROM v1_jobs WHERE consent = 'p/dead' AND outcome <> 'refreshed'") == 1
+        assert site.one("SELECT count(*) FROM v1_skips WHERE consent = 'p/dead' AND reason = 'held'") > 0
+        check_story(site)
+
+
+def test_restarts_look_nobody_up_again(tmp_path):
+    dead = {f"c{i}": {"state": "suspended"} for i in range(8)}
+    with Sandbox(tmp_path, merge(QUICK_SCENARIO, {"consents": dead})) as sandbox:
+        site = plain_site(tmp_path, provider(sandbox, recheck="300d"), [consent(name) for name in dead])
+        site.once()
+        assert site.one("SELECT count(*) FROM v1_consents WHERE hold_reason = 'suspended'") == 8
+        before = looked_up(sandbox)
+        for _ in range(3):
+            process = site.start("serve")
+            serving(site)
+            assert end(process) == 0
+        assert looked_up(sandbox) == before
+        # Suspended waits for the provider: there is nothing that a customer could do.
+        assert site.sql("SELECT * FROM v1_reconnect") == []
+
+
+def test_a_look_up_refines_the_hold(tmp_path):
+    with Sandbox(tmp_path, merge(QUICK_SCENARIO, {"consents": {"c": {"state": "suspended"}}})) as sandbox:
+        site = plain_site(tmp_path, provider(sandbox, recheck="1s"), [consent("c")], NEVER_DUE)
+        site.run("once", check=0)
+        since = site.one("SELECT held_at FROM v1_consents")
+        sandbox.change({"consents": {"c": {"state": "deactivated"}}})
+        process = site.start("serve")
+        try:
+            wait_for(lambda: site.one("SELECT hold_reason FROM v1_consents") == "reconnect_required")
+        finally:
+            assert end(process) == 0
+        assert site.one("SELECT held_at FROM v1_consents") == since
+        assert site.sql("SELECT who, action, reason FROM v1_audit") == [
+            ("provider", "hold", "look-up: its customer has to reconnect it")
+        ]
+
+
+def test_recheck_none_asks_nobody(tmp_path):
+    with Sandbox(tmp_path, merge(QUICK_SCENARIO, {"consents": {"c": {"state": "revoked"}}})) as sandbox:
+        site = plain_site(tmp_path, provider(sandbox, recheck="none"), [consent("c")], EVERY_SECOND)
+        process = site.start("serve")
+        try:
+            serving(site)
+            wait_for(lambda: site.sql("SELECT 1 FROM v1_skips WHERE reason = 'held'"), what="a skip")
+            before = looked_up(sandbox)
+            skipped = site.one("SELECT count(*) FROM v1_skips")
+            wait_for(lambda: site.one("SELECT count(*) FROM v1_skips") >= skipped + 2)
+            assert looked_up(sandbox) == before == 1
+        finally:
+            assert end(process) == 0
+
+
+def test_an_end_in_the_middle_of_the_night(tmp_path):
+    """Those whose turn comes before the end are refreshed, the others cost nothing."""
+    with Sandbox(tmp_path, merge(QUICK_SCENARIO, {"finqware": {"quota": []}})) as sandbox:
+        rows = [consent(f"c{i}", expires=at(5)) for i in range(60)] + [consent("stays")]
+        schedules = {"nightly": schedule(spread="8s", deadline="20s")}
+        site = plain_site(tmp_path, provider(sandbox, expiry_margin="1s"), rows, schedules)
+        manifest = site.once("--spread", check=0)[0]
+        assert manifest["due"] == 61
+        assert manifest["refreshed"] > 1 and manifest["skipped"] > 5
+        assert set(site.sql("SELECT reason FROM v1_skips")) == {("expired",)}
+        assert requests_of(sandbox, "finqware", "create") == manifest["refreshed"]
+        assert site.one("SELECT max(a.sent_ms) < min(c.expires_ms) FROM v1_attempts AS a, v1_consents AS c"
+                        " WHERE a.consent <> 'p/stays'")
+        assert site.one("SELECT outcome FROM v1_jobs WHERE consent = 'p/stays'") == "refreshed"
+        check_story(site, sandbox)
+
+
+FEED = [
+    # name, row, urgency, cause
+    ("dead", {}, "now", "reconnect_required"),
+    ("over", {"expires": "2020-01-01"}, "now", "expired"),
+    ("day", {"expires": at(20 * 3600)}, "soon", "expiring"),
+    ("week", {"expires": at(6 * 86400)}, "soon", "expiring"),
+    ("month", {"expires": at(25 * 86400)}, "later", "expiring"),
+    ("unused", {"expires": "2020-01-01", "schedule": ""}, "later", "expired"),
+    ("far", {"expires": at(40 * 86400)}, None, None),
+    ("off", {"expires": "2020-01-01", "mode": "off"}, None, None),
+]
+
+
+def test_the_feed_of_those_that_need_their_customer(tmp_path):
+    with Sandbox(tmp_path, merge(QUICK_SCENARIO, {"consents": {"dead": {"state": "revoked"}}})) as sandbox:
+        rows = [consent(name, customer=f"customer-{name}", tags="vip", **row) for name, row, *_ in FEED]
+        site = plain_site(tmp_path, provider(sandbox, warn=["30d", "7d", "1d"]), rows)
+        site.once()
+        wanted = {f"p/{name}": (urgency, cause) for name, _, urgency, cause in FEED if urgency}
+        done = site.run("consents", "--reconnect", "--format", "json", check=0)
+        feed = [json.loads(line) for line in done.stdout.splitlines()]
+        assert {row["consent"]: (row["urgency"], row["cause"]) for row in feed} == wanted
+        assert [row["urgency"] for row in feed] == ["now"] * 2 + ["soon"] * 2 + ["later"] * 2
+        assert [row["consent"] for row in feed[2:4]] == ["p/day", "p/week"]
+        assert [row["lead_ms"] for row in feed[2:4]] == [86400000, 7 * 86400000]
+        assert all(row["customer"] == "customer-" + row["consent_id"] for row in feed)
+        assert all(row["tags"] == "vip" for row in feed)
+        assert [row[0] for row in site.sql("SELECT consent FROM v1_reconnect")] == [
+            row["consent"] for row in feed
+        ]
+        done = site.run("consents", "--reconnect", "--urgency", "soon", "--format", "csv", check=0)
+        table = list(csv.DictReader(io.StringIO(done.stdout)))
+        assert [row["consent"] for row in table] == ["p/day", "p/week"]
+        assert list(table[0]) == list(feed[0])
+        done = site.run("consents", "--reconnect", "--cause", "expired", check=0)
+        assert "p/over" in done.stdout and "p/dead" not in done.stdout
+        assert site.run("consents", "--urgency", "now").returncode == 64
+        assert site.run("consents", "--reconnect", "--status", "held").returncode == 64
+
+
+def test_what_cannot_be_is_refused(tmp_path):
+    with Sandbox(tmp_path) as sandbox:
+        site = plain_site(tmp_path, provider(sandbox), [consent("c")])
+        for life, text in (
+            ({"recheck": "soon"}, "recheck"),
+            ({"warn": ["1d", "24h"]}, "twice"),
+            ({"warn": [f"{i}d" for i in range(1, 9)]}, "warn"),
+            ({"expiry_margin": "8d"}, "expiry_margin"),
+        ):
+            site.settings["providers"]["p"]["consent"] = life
+            site.write()
+            done = site.run("check")
+            assert done.returncode == 78 and text in done.stdout + done.stderr, life
