@@ -127,7 +127,8 @@ static bool count_failure(struct breaker *breaker, const struct breaker_settings
         return false;
     if (breaker->failures == 0)
         breaker->run_sent_us = sent.us;
-    if (breaker->failures == 0 || sent.us >= breaker->cohort_us + BREAKER_COHORT_US) {
+    if (breaker->failures == 0 ||
+        (sent.us >= breaker->cohort_us && now.us >= breaker->cohort_us + BREAKER_COHORT_US)) {
         breaker->cohorts++;
         breaker->cohort_us = now.us;
     }

@@ -12,18 +12,16 @@
  *        +---------------------- a probe succeeded ------------+
  *
  * Cohorts: what was sent before the last failure was known says nothing new. A failure only counts
- *          as a further failed cohort when its request was sent after the one before was known (and
- *          BREAKER_COHORT_US later), so neither a burst of a thousand in flight nor a blip opens
- *          the breaker, and a slow bank opens it after as many round trips as a fast one.
- * Long:    where one round trip takes ten minutes and more (jobs that hang until they are given
- *          up), as many single failures in a row are enough.
- * Leases:  each probe has a lease. One that never tells its fate loses its place when the lease
- *          ends, and another may go: the breaker cannot stay half-open for ever, and there are
- *          never more probes out than allowed.
- * Old:     results of requests from before it opened change nothing.
- * Waits:   double from `first` to `max`, the upper half drawn at random, so that the breakers of
- *          many banks do not probe at one moment. They go on doubling when it opens again within
- *          `max` after it closed.
+ *          as a further failed cohort when its request was sent after the one before was known, and
+ *          is known itself BREAKER_COHORT_US later, so neither a burst of a thousand in flight nor
+ * a blip opens the breaker, and a slow bank opens it after as many round trips as a fast one. Long:
+ * where one round trip takes ten minutes and more (jobs that hang until they are given up), as many
+ * single failures in a row are enough. Leases:  each probe has a lease. One that never tells its
+ * fate loses its place when the lease ends, and another may go: the breaker cannot stay half-open
+ * for ever, and there are never more probes out than allowed. Old:     results of requests from
+ * before it opened change nothing. Waits:   double from `first` to `max`, the upper half drawn at
+ * random, so that the breakers of many banks do not probe at one moment. They go on doubling when
+ * it opens again within `max` after it closed.
  */
 #ifndef REFRESHD_SCHEDULER_BREAKER_H
 #define REFRESHD_SCHEDULER_BREAKER_H
