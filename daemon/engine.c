@@ -9,6 +9,7 @@
 
 #include "daemon/engine_control.h"
 #include "daemon/engine_internal.h"
+#include "daemon/expiry_watch.h"
 #include "daemon/status_surface.h"
 #include "daemon/webhook_listener.h"
 #include "reporting/reporting.h"
@@ -157,7 +158,8 @@ static enum result engine_open(struct engine *engine, const struct engine_option
     *consents = NULL; /* the population has it now */
     engine->is_loaded = true;
     engine->next_fold = mono_add_us(now.mono, 10 * 60 * US_PER_SECOND);
-    if (engine_sources_open(engine, now, fault) != RESULT_OK ||
+    if (expiry_watch_open(engine, now, &engine->expiry, fault) != RESULT_OK ||
+        engine_sources_open(engine, now, fault) != RESULT_OK ||
         engine_control_open(engine, &engine->control, fault) != RESULT_OK)
         return RESULT_FAULT;
     if (engine->config->http.listen != NULL && options->fire_calendars &&
@@ -245,6 +247,7 @@ void engine_destroy(struct engine *engine)
     engine_care_end(engine, clock_now());
     fold_all(engine);
     close_reporting(engine);
+    expiry_watch_close(engine->expiry);
     engine_drop_flights(engine);
     job_contexts_deinit(&engine->jobs);
     if (engine->links != NULL)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/engine_internal.h"
+#include "daemon/expiry_watch.h"
 #include "daemon/rate_text.h"
 #include "reporting/reporting.h"
 #include "reporting/summary_log.h"
@@ -177,6 +178,7 @@ void engine_care(struct engine *engine, struct time_now now)
     engine->is_care_due = is_active(engine);
     if (now.mono.us >= engine->next_summary.us)
         tick_summary(engine, now);
+    expiry_watch_tick(engine->expiry, now);
     engine_read_sources(engine, now);
 }
 
@@ -187,6 +189,7 @@ void engine_care_end(struct engine *engine, struct time_now now)
     engine->next_limits = now.mono;
     write_limits(engine, now);
     tick_summary(engine, now);
+    expiry_watch_flush(engine->expiry, now.utc);
 }
 
 struct mono_time engine_care_wake(const struct engine *engine)
@@ -200,6 +203,8 @@ struct mono_time engine_care_wake(const struct engine *engine)
         wake = engine->next_fold;
     if (sources.us < wake.us)
         wake = sources;
+    if (expiry_watch_next(engine->expiry).us < wake.us)
+        wake = expiry_watch_next(engine->expiry);
     if (is_active(engine) || engine->is_care_due || engine->has_more_care ||
         reporting_delivered(engine->reporting) > engine->delivered) {
         if (engine->next_care.us < wake.us)

@@ -27,6 +27,7 @@ struct webhook_listener;
 struct engine_control;
 struct source_reader;
 struct status_surface;
+struct expiry_watch;
 struct reporting;
 struct summary_log;
 
@@ -114,6 +115,7 @@ struct engine {
     struct webhook_listener *webhooks;
     struct engine_control *control;
     struct status_surface *status;
+    struct expiry_watch *expiry;
     struct source_reader *sources;
     struct reporting *reporting;
     struct summary_log *summary;

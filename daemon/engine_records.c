@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/engine_internal.h"
+#include "daemon/expiry_watch.h"
 #include "daemon/status_surface.h"
 #include "daemon/webhook_listener.h"
 #include "reporting/summary_log.h"
@@ -237,8 +238,8 @@ void engine_committed(struct engine *engine, struct time_now now, const struct r
     case RECORD_ATTEMPT:
     case RECORD_ANSWER:
     case RECORD_JOB_STATE:
+    case RECORD_EXPIRES: expiry_watch_wake(engine->expiry); break;
     case RECORD_RECHECK:
-    case RECORD_EXPIRES:
     case RECORD_CALLS:
     case RECORD_SCHEDULE: break;
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/engine_internal.h"
+#include "daemon/expiry_watch.h"
 #include "reporting/reporting.h"
 #include "reporting/summary_log.h"
 
@@ -116,8 +117,10 @@ enum result engine_adopt_consents(struct engine *engine, struct config *config,
         warn_of_loss(engine, config, removals.count, consent_table_count(consents), now.utc);
     if (population_adopt(&engine->population, consents, numbers, number_max, fault) == RESULT_OK &&
         population_tell(&engine->population, config, engine->scheduler, now, &engine->settings,
-                        fault) == RESULT_OK)
+                        fault) == RESULT_OK) {
+        expiry_watch_wake(engine->expiry);
         return RESULT_OK;
+    }
     /* The store has taken it and the core has not: only a start brings them together again. */
     if (!is_first)
         engine_fail(engine, fault);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/engine_internal.h"
+#include "daemon/expiry_watch.h"
 #include "daemon/http_in.h"
 
 #define PAGE_BYTES_MAX ((size_t)4 * 1024 * 1024)
@@ -206,6 +207,7 @@ static void write_metrics(const struct status_surface *surface, struct text *pag
     node_metrics(engine, now, page, breaker_metric);
     gauge(page, "refreshd_consents", "Consents in the population.",
           consent_table_count(engine->population.table));
+    expiry_watch_metrics(engine->expiry, page);
     gauge(page, "refreshd_storage_blocked", "1 while the state database cannot be written.",
           engine->is_storage_blocked);
     gauge(page, "refreshd_db_wal_bytes", "Size of the write-ahead log.", store.wal_bytes);

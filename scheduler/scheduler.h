@@ -222,6 +222,17 @@ struct run_view {
     uint32_t open_jobs;             /* slots with a live job */
     uint32_t waiting;               /* slots not accounted for and without a job */
 };
+
+/* How a consent is on the way to its end. */
+struct consent_life {
+    bool is_there;           /* in the population, and not switched off */
+    bool needs_customer;     /* held, and not only suspended */
+    uint32_t provider;       /* index */
+    struct utc_time expires; /* UTC_NEVER */
+};
+void scheduler_consent_life(const struct scheduler *scheduler, uint32_t consent,
+                            struct consent_life *life);
+
 uint32_t scheduler_run_count(const struct scheduler *scheduler);
 void scheduler_run_view(const struct scheduler *scheduler, uint32_t index,
                         struct run_view *view); /* index < run_count */

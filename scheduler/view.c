@@ -26,6 +26,24 @@ void scheduler_consent_past(const struct scheduler *scheduler, uint32_t number,
     };
 }
 
+void scheduler_consent_life(const struct scheduler *scheduler, uint32_t number,
+                            struct consent_life *life)
+{
+    const struct consent *consent = &scheduler->consents[number];
+    const struct provider *provider;
+
+    REQUIRE(number <= scheduler->consent_max);
+    *life = (struct consent_life){.expires = UTC_NEVER};
+    if ((consent->flags & CONSENT_IN_USE) == 0 || consent->mode == MODE_OFF)
+        return;
+    provider = consent_provider(scheduler, number);
+    life->is_there = provider->is_configured;
+    life->needs_customer =
+        (consent->flags & CONSENT_IS_HELD) != 0 && (consent->flags & CONSENT_IS_SUSPENDED) == 0;
+    life->provider = provider->settings_index;
+    life->expires = consent_expires(consent);
+}
+
 uint32_t scheduler_run_count(const struct scheduler *scheduler)
 {
     return scheduler->run_count;

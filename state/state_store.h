@@ -211,6 +211,15 @@ MUST_CHECK enum result state_store_limits(struct state_store *store, struct utc_
                                           const struct limit_row *rows, uint32_t count,
                                           struct fault *fault);
 
+/* ---- warnings ---- */
+
+/* Up to when, and for consents up to which number, people were warned of ends to come; UTC_NONE:
+ * never. */
+MUST_CHECK enum result state_store_warned(struct state_store *store, struct utc_time *until,
+                                          uint32_t *number, struct fault *fault);
+MUST_CHECK enum result state_store_set_warned(struct state_store *store, struct utc_time until,
+                                              uint32_t number, struct fault *fault);
+
 /* ---- care ---- */
 
 /* Retention alone, for `db prune`, which needs nothing else of the configuration. */

@@ -216,3 +216,58 @@ def test_what_cannot_be_is_refused(tmp_path):
             site.write()
             done = site.run("check")
             assert done.returncode == 78 and text in done.stdout + done.stderr, life
+
+
+def warnings(site, event="consent_expiring"):
+    """(consent or count, lead) of each line that warns."""
+    found = []
+    for line in (site.folder / "serve.log").read_text().splitlines():
+        words = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        if words.get("event") == event:
+            found.append((words.get("consent") or words.get("count"), words["lead"]))
+    return sorted(found)
+
+
+def test_each_lead_warns_once_over_restarts(tmp_path):
+    with Sandbox(tmp_path, QUICK_SCENARIO) as sandbox:
+        rows = [
+            consent("day", expires=at(86400)),
+            consent("brief", expires=at(24)),
+            consent("far", expires=at(40 * 86400)),
+            consent("over", expires="2020-01-01"),
+        ]
+        site = plain_site(tmp_path, provider(sandbox, warn=["30d", "2d", "20s"]), rows, NEVER_DUE)
+        process = site.start("serve")
+        wait_for(lambda: ("day", "2d") in warnings(site), what="the first warnings")
+        assert end(process) == 0
+        process = site.start("serve")
+        wait_for(lambda: ("brief", "20s") in warnings(site), what="the second lead")
+        assert end(process) == 0
+        process = site.start("serve")
+        serving(site)
+        assert end(process) == 0
+        site.rows = site.rows + [consent("new", schedule="nightly", expires=at(3600))]
+        site.write()
+        process = site.start("serve")
+        wait_for(lambda: ("new", "2d") in warnings(site), what="the new one's warning")
+        assert end(process) == 0
+        told = warnings(site)
+        # On a slow machine the first start may find `brief` inside its last lead already.
+        assert sorted(set(told)) == told
+        assert set(told) - {("brief", "2d")} == {("brief", "20s"), ("day", "2d"), ("new", "2d")}
+
+
+def test_thousands_are_counted_not_listed(tmp_path):
+    with Sandbox(tmp_path, QUICK_SCENARIO) as sandbox:
+        rows = [consent(f"c{i}", expires=at(86400)) for i in range(1500)]
+        site = plain_site(tmp_path, provider(sandbox), rows, NEVER_DUE)
+        process = site.start("serve")
+        wait_for(lambda: len(warnings(site)) == 100, what="the lines of the day")
+        assert end(process) == 0
+        assert len(set(warnings(site))) == 100
+        assert warnings(site, "consents_expiring") == [("1400", "1d")]
+        process = site.start("serve")
+        serving(site)
+        assert end(process) == 0
+        assert len(warnings(site)) == 100
+        assert site.one("SELECT count(*) FROM v1_reconnect WHERE urgency = 'soon'") == 1500
