@@ -5,6 +5,7 @@
 
 #include "base/zone.h"
 #include "command/plan_print.h"
+#include "daemon/rate_text.h"
 
 static json_t *instant(struct utc_time at)
 {
@@ -126,9 +127,14 @@ static json_t *node_of(const struct plan *plan, const struct config *config,
                        const struct plan_node *node)
 {
     json_t *object = json_object();
+    char learned[RATE_TEXT_SIZE];
 
     set_node(object, plan, config, node->provider, node->institution);
     set(object, "limit", node->limit[0] == '\0' ? json_null() : json_string(node->limit));
+    set(object, "learned_rate",
+        node->learned_interval_us == 0
+            ? json_null()
+            : json_string(rate_text(node->learned_interval_us, learned)));
     set(object, "used_percent",
         node->utilisation < 0 ? json_null() : json_integer(node->utilisation));
     set(object, "initiations", number(node->initiations));

@@ -179,6 +179,10 @@ static void perform(struct shell *shell, const struct effect *effect)
         heap_set(&shell->happenings, effect->provider, shell->now_us + latency_us);
         return;
     }
+    if (effect->job_slot == NO_JOB) { /* answered as soon as it is handed over */
+        plan_tally_sent(&shell->tally, now_of(shell).utc, effect->provider, UINT32_MAX);
+        return;
+    }
     shell->jobs[effect->job_slot].request = effect->request;
     if (effect->request == REQUEST_INITIATE) {
         initiate(shell, effect);
@@ -260,6 +264,22 @@ static void hand_over(struct shell *shell, const struct effect *effect)
     event.as.sent.request = effect->request;
     event.as.sent.at = now.mono;
     event.as.sent.at_utc = now.utc;
+    event.as.sent.consent = effect->consent;
+    step_once(shell, &event);
+}
+
+/* A held consent was looked up: it is held for the same reason as before. */
+static void answer_look_up(struct shell *shell, uint32_t consent)
+{
+    struct event event = {.kind = EVENT_ANSWER};
+
+    event.as.answer.job_slot = NO_JOB;
+    event.as.answer.consent = consent;
+    event.as.answer.request = REQUEST_LOOK_UP;
+    event.as.answer.answer = ANSWER_NONE;
+    event.as.answer.answer.answered = true;
+    event.as.answer.answer.reached_socket = true;
+    event.as.answer.answer.class_ = CLASS_SUCCESS;
     step_once(shell, &event);
 }
 
@@ -274,6 +294,8 @@ static void step(struct shell *shell, const struct event *event)
             struct effect effect = shell->leaving[shell->leaving_next++];
 
             hand_over(shell, &effect);
+            if (effect.request == REQUEST_LOOK_UP && effect.job_slot == NO_JOB)
+                answer_look_up(shell, effect.consent);
         } else if (shell->batch->is_full || shell->batch->needs_reserve) {
             step_once(shell, &time_event);
         } else {

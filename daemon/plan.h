@@ -87,6 +87,7 @@ struct plan_node {
     struct utc_time first;
     struct utc_time last;
     char limit[PLAN_LIMIT_SIZE]; /* the tightest rate over time, "" without any */
+    int64_t learned_interval_us; /* time between initiations that was learned; 0: none */
     int utilisation;             /* percent of that rate between first and last; -1: no rate */
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "config/option_value.h"
+#include "daemon/rate_text.h"
 
 static const struct limit_settings *limits_of(const struct plan_tally *tally, uint32_t meter)
 {
@@ -60,7 +61,14 @@ void plan_binding_rate(const struct plan_tally *tally, uint32_t index, struct pl
         node->utilisation = 100; /* a burst at the start of a short span */
 }
 
-/* The limit in numbers, as it is configured. */
+/* Is what was learned slower than what is configured? */
+static bool is_learned(const struct rate *rate, int64_t interval_us)
+{
+    return interval_us > 0 &&
+           (rate == NULL || interval_us > rate->span_ms * US_PER_MS / (int64_t)rate->count);
+}
+
+/* The limit in numbers, as it is learned or configured. */
 static void describe_limit(const struct plan_tally *tally, uint32_t meter, enum plan_wait wait,
                            char text[PLAN_LIMIT_SIZE])
 {
@@ -69,7 +77,12 @@ static void describe_limit(const struct plan_tally *tally, uint32_t meter, enum 
     uint32_t jobs_max = limits->jobs_running_max;
 
     text[0] = '\0';
-    if (wait == PLAN_WAIT_RATE && rate != NULL)
+    if (wait == PLAN_WAIT_RATE && is_learned(rate, tally->meters[meter].node.learned_interval_us)) {
+        char learned[RATE_TEXT_SIZE];
+
+        (void)snprintf(text, PLAN_LIMIT_SIZE, "%s learned",
+                       rate_text(tally->meters[meter].node.learned_interval_us, learned));
+    } else if (wait == PLAN_WAIT_RATE && rate != NULL)
         put_rate(rate, text);
     else if (wait == PLAN_WAIT_CONCURRENCY && jobs_max > 0 &&
              tally->meters[meter].node.peak_jobs >= jobs_max)

@@ -413,6 +413,7 @@ void plan_tally_waits(struct plan_tally *tally, const struct scheduler *schedule
         struct node_view above;
 
         scheduler_provider_view(scheduler, now, provider, &above);
+        tally->meters[provider].node.learned_interval_us = above.learned_interval_us;
         if (above.waiting == 0)
             continue;
         for (uint32_t i = 0; i < tally->plan->institution_count; i++) {
@@ -421,6 +422,7 @@ void plan_tally_waits(struct plan_tally *tally, const struct scheduler *schedule
             if (tally->plan->institutions[i].provider != provider)
                 continue;
             scheduler_institution_view(scheduler, now, i, &view);
+            tally->meters[providers + i].node.learned_interval_us = view.learned_interval_us;
             if (view.waiting == 0)
                 continue;
             if (view.blocked_reason != REASON_NONE)

@@ -239,16 +239,33 @@ static void step_once(struct player *player, const struct event *event)
         const struct effect *effect = &batch->effects[i];
 
         require(effect->request != REQUEST_TOKEN, "a world without tokens, please");
-        player->jobs[effect->job_slot].request = effect->request;
+        if (effect->job_slot != NO_JOB)
+            player->jobs[effect->job_slot].request = effect->request;
         if (effect->request == REQUEST_INITIATE)
             begin_job(player, effect);
-        else
+        else if (effect->job_slot != NO_JOB)
             heap_set(&player->answers, effect->job_slot, player->now_us + 200000);
         require(player->leaving_count < RECORDS_MAX, "too many requests at once");
         player->leaving[player->leaving_count++] = *effect;
     }
     if (batch->needs_reserve)
         check(scheduler_reserve(player->scheduler, player->population.number_max, &fault), &fault);
+}
+
+/* A held consent was looked up: nothing is new. */
+static void answer_look_up(struct player *player, uint32_t consent)
+{
+    struct event event = {.kind = EVENT_ANSWER};
+
+    event.as.answer.job_slot = NO_JOB;
+    event.as.answer.consent = consent;
+    event.as.answer.request = REQUEST_LOOK_UP;
+    event.as.answer.answer = ANSWER_NONE;
+    event.as.answer.answer.answered = true;
+    event.as.answer.answer.reached_socket = true;
+    event.as.answer.answer.class_ = CLASS_SUCCESS;
+    event.as.answer.answer.look_up = LOOK_UP_RECONNECT;
+    step_once(player, &event);
 }
 
 static void step(struct player *player, const struct event *event)
@@ -267,7 +284,10 @@ static void step(struct player *player, const struct event *event)
             sent.as.sent.request = effect->request;
             sent.as.sent.at = now_of(player).mono;
             sent.as.sent.at_utc = now_of(player).utc;
+            sent.as.sent.consent = effect->consent;
             step_once(player, &sent);
+            if (effect->job_slot == NO_JOB)
+                answer_look_up(player, effect->consent);
         } else if (player->batch->is_full || player->batch->needs_reserve) {
             step_once(player, &time_event);
         } else {
