@@ -39,7 +39,7 @@ def draw_world(folder, source):
                 "limit": source.uniform(6, 40) if kind == "limited" else 0,
                 "median_ms": source.uniform(5_000, 90_000),
                 "sigma": source.uniform(200, 700),
-                "fail": source.randint(100, 350) if kind == "failing" else source.randint(0, 40),
+                "fail": source.randint(50, 120) if kind == "failing" else source.randint(0, 40),
                 "partial": source.randint(0, 30),
                 "reconnect": source.randint(0, 3),
                 "retry_after": source.choice((5, 15, 30)),
