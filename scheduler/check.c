@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * check.c - every invariant of the core, counted anew from the ground. See scheduler.h. */
+#include "scheduler/deadline_pace.h"
 #include "scheduler/job_state.h"
 #include "scheduler/lane.h"
 #include "scheduler/recheck.h"
@@ -238,12 +239,17 @@ static void check_run(const struct scheduler *scheduler, uint32_t place, uint32_
     uint32_t open = 0;
     uint32_t paused = 0;
     uint32_t closed = 0;
+    uint32_t unsent = 0;
+    uint32_t counted = 0;
 
+    for (uint32_t i = 0; i < scheduler->institution_count; i++)
+        counted += deadline_pace_cell(scheduler, run, i)->unsent;
     for (uint32_t i = run->first; i < run->first + run->count; i++) {
         const struct slot *slot = &scheduler->slots[i];
 
         REQUIRE(slot->run == place);
         open += slot->state != SLOT_DONE;
+        unsent += slot->state != SLOT_DONE && slot->state != SLOT_JOB;
         paused += slot->state == SLOT_PAUSED;
         *parked += slot->state == SLOT_PARKED;
         REQUIRE((slot->state == SLOT_DONE) == (slot->outcome != OUTCOME_NONE));
@@ -259,6 +265,7 @@ static void check_run(const struct scheduler *scheduler, uint32_t place, uint32_
     }
     for (int outcome = 0; outcome < OUTCOME_COUNT; outcome++)
         closed += run->counts[outcome];
+    REQUIRE(unsent == run->unsent && (unsent == counted || scheduler->institution_count == 0));
     REQUIRE(open == run->open && paused == run->paused_count);
     REQUIRE(check_queue(scheduler, &run->paused, SLOT_PAUSED) == paused);
     REQUIRE(open + closed == run->due);

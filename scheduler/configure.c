@@ -294,5 +294,7 @@ enum result scheduler_configure(struct scheduler *scheduler, struct time_now now
     job_reconsider_closed(scheduler, NONE_INDEX); /* hours may have changed */
     scheduler->members_changed = true;
     scheduler->has_orphans = true;
-    return room_runs(scheduler, 2 * settings->schedule_count, fault);
+    if (room_runs(scheduler, 2 * settings->schedule_count, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    return room_pace(scheduler, fault);
 }

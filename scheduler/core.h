@@ -220,8 +220,11 @@ struct provider {
     uint32_t work_waiting; /* initiations queued at its institutions */
     struct turn_rings rings[TURN_KINDS];
     struct level_turn level_turn;
-    uint32_t populated; /* institutions with consents to refresh */
-    uint32_t active;    /* institutions with work waiting or jobs running */
+    uint32_t populated;   /* institutions with consents to refresh */
+    uint32_t active;      /* institutions with work waiting or jobs running */
+    int64_t usual_us;     /* how long its jobs run, smoothed; 0: not known */
+    uint32_t initiations; /* lately, and polls and look-ups beside them */
+    uint32_t other_calls;
     bool last_was_call;
     struct retry_budget budget;
     int64_t balance_recorded;  /* of the budget, when it was last recorded */
@@ -270,6 +273,45 @@ struct institution {
     uint32_t spill_turn;                   /* bit set of levels where it is the spill's turn */
     uint32_t ring_next[QUEUE_LEVELS];
     uint32_t ring_prev[QUEUE_LEVELS]; /* NONE_INDEX: not in the ring */
+};
+
+/* ---- pace towards the deadline (deadline_pace.h) ---- */
+
+/* Slots of one run at one institution that have neither a job nor an end. */
+struct deadline_cell {
+    uint32_t unsent;
+    uint32_t refused; /* of these, when they were last looked at: nothing may be sent for them */
+};
+
+/* What a run has to expect. */
+struct forecast {
+    struct utc_time goal;   /* the deadline less a margin */
+    struct utc_time finish; /* when the last job should have ended; UTC_NONE: not known */
+    uint32_t will_miss;     /* slots that will not be sent before the deadline */
+    enum reason limit;      /* because of this */
+    uint32_t institution;   /* at this one; NONE_INDEX: at the provider itself */
+    uint32_t provider;      /* place; NONE_INDEX: no limit decides */
+};
+
+/* One run at a time is looked at slot by slot, as far as each step has time. */
+enum walk_phase { WALK_IDLE, WALK_CENSUS, WALK_SKIP, WALK_PULL };
+
+struct deadline_pace {
+    struct deadline_cell *cells; /* by run place and institution */
+    uint32_t *census;            /* by institution and priority: slots that may be sent, then those
+                                    to be skipped */
+    uint32_t *pull;              /* by institution: slots to be woken early */
+    uint32_t *provider_skip;     /* by provider and priority */
+    uint32_t *provider_pull;     /* by provider */
+    uint32_t institutions;       /* room */
+    uint32_t providers;          /* room */
+    uint32_t runs;               /* room */
+    enum walk_phase phase;
+    uint32_t run;    /* place; while not idle */
+    uint32_t number; /* its number: the place may be used again */
+    uint32_t cursor;
+    uint32_t unsent; /* of the run when the census began */
+    uint64_t left;   /* slots still to be skipped or pulled */
 };
 
 /* ---- schedules, runs, slots ---- */
@@ -330,13 +372,17 @@ struct run {
     uint32_t count;
     uint32_t room;
     uint32_t open;   /* slots not done */
+    uint32_t unsent; /* slots not done and without a job */
     uint32_t cursor; /* slots before it are awake */
     struct work_queue paused;
     uint32_t paused_count;
     enum sweep sweep;
     uint32_t sweep_cursor;
     bool deadline_swept;
-    bool is_superseded; /* the next run of its schedule has fired */
+    bool is_superseded;        /* the next run of its schedule has fired */
+    struct utc_time review_at; /* of its pace */
+    struct utc_time census_at; /* when its slots were last looked at for that; UTC_NONE */
+    struct forecast forecast;
 };
 
 struct park_entry {
@@ -453,6 +499,7 @@ struct scheduler {
     struct run *runs;
     uint32_t run_capacity;
     uint32_t run_count; /* in use */
+    struct deadline_pace pace;
 
     struct slot *slots;
     uint32_t slot_capacity;

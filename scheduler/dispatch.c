@@ -56,7 +56,8 @@ static bool start_work(struct scheduler *scheduler, uint32_t institution, uint32
         const struct run *run = run_of_slot(scheduler, work);
 
         index = job_create(scheduler, scheduler->slots[work].consent, work, run->trigger, JOB_NEW);
-        scheduler->jobs[index].due = run_slot_due(scheduler, work);
+        /* A slot that was woken early is due then. */
+        scheduler->jobs[index].due = utc_sooner(run_slot_due(scheduler, work), scheduler->now.utc);
         scheduler->jobs[index].level = (uint8_t)level;
         job_initiate(scheduler, index);
     }

@@ -2,6 +2,7 @@
  * firing.c - see firing.h. */
 #include "scheduler/firing.h"
 
+#include "scheduler/deadline_pace.h"
 #include "scheduler/run.h"
 
 void firing_start(struct schedule *schedule, struct utc_time accounted)
@@ -72,6 +73,7 @@ void firing_init_run(struct scheduler *scheduler, struct run *run, uint32_t inde
     }
     if (run->deadline.ms != UTC_NEVER.ms && run->spread_ms > run->deadline.ms - run->base.ms)
         run->spread_ms = run->deadline.ms - run->base.ms;
+    deadline_pace_begin(scheduler, run);
     scheduler->run_count++;
 }
 

@@ -4,6 +4,7 @@
 
 #include "scheduler/answer.h"
 #include "scheduler/consent.h"
+#include "scheduler/deadline_pace.h"
 #include "scheduler/feedback.h"
 #include "scheduler/job_state.h"
 #include "scheduler/limit_node.h"
@@ -136,6 +137,7 @@ static void request_begin(struct scheduler *scheduler, uint32_t index, enum requ
     struct effect *effect;
 
     job->request = request;
+    deadline_pace_request(provider, request);
     job->is_outstanding = true;
     job->is_sent = false;
     limit_node_grant(&provider->node);

@@ -3,6 +3,7 @@
 #include "scheduler/population.h"
 
 #include "scheduler/consent.h"
+#include "scheduler/deadline_pace.h"
 #include "scheduler/job.h"
 #include "scheduler/run.h"
 #include "scheduler/share.h"
@@ -91,6 +92,7 @@ void scheduler_consent_put(struct scheduler *scheduler, uint32_t number,
         settings->institution < scheduler->institution_places_count &&
         (settings->schedule_set < scheduler->set_count || settings->schedule_set == UINT16_MAX));
     institution = scheduler->institution_places[settings->institution];
+    deadline_pace_consent_moves(scheduler, number, institution);
     if ((consent->flags & CONSENT_IN_USE) != 0) {
         if (consent->institution != institution || consent->priority != settings->priority ||
             consent->schedule_set != settings->schedule_set || consent->mode != settings->mode) {

@@ -2,6 +2,7 @@
  * recovery.c - what the store remembers goes back into the core, before the first step. See
  * scheduler.h. */
 #include "scheduler/consent.h"
+#include "scheduler/deadline_pace.h"
 #include "scheduler/firing.h"
 #include "scheduler/job.h"
 #include "scheduler/limit_node.h"
@@ -163,6 +164,7 @@ enum result scheduler_recover_run(struct scheduler *scheduler, const struct reco
         if (from->trigger == TRIGGER_CATCH_UP)
             run->base = from->started;
     }
+    deadline_pace_begin(scheduler, run);
     scheduler->run_count++;
     return RESULT_OK;
 }

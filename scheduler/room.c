@@ -184,6 +184,49 @@ enum result room_runs(struct scheduler *scheduler, uint32_t wanted, struct fault
     return RESULT_OK;
 }
 
+/* The counters are a matrix: with more institutions every row moves. */
+static bool grow_cells(struct deadline_pace *pace, uint32_t runs, uint32_t institutions)
+{
+    struct deadline_cell *cells =
+        memory_resize(NULL, 0, (size_t)runs * institutions, sizeof *cells);
+
+    if (cells == NULL)
+        return false;
+    for (size_t run = 0; run < pace->runs; run++)
+        memcpy(cells + run * institutions, pace->cells + run * pace->institutions,
+               pace->institutions * sizeof *cells);
+    memory_release(pace->cells);
+    pace->cells = cells;
+    return true;
+}
+
+enum result room_pace(struct scheduler *scheduler, struct fault *fault)
+{
+    struct deadline_pace *pace = &scheduler->pace;
+    uint32_t institutions = scheduler->institution_count > 0 ? scheduler->institution_count : 1;
+    uint32_t providers = scheduler->provider_count > 0 ? scheduler->provider_count : 1;
+    size_t priorities = PRIORITY_MAX + 1;
+
+    if (institutions < pace->institutions)
+        institutions = pace->institutions;
+    if ((institutions > pace->institutions || scheduler->run_capacity > pace->runs) &&
+        !grow_cells(pace, scheduler->run_capacity, institutions))
+        return room_out(fault, "counters of runs");
+    pace->runs = scheduler->run_capacity;
+    if (!grow((void **)&pace->pull, pace->institutions, institutions, sizeof *pace->pull) ||
+        !grow((void **)&pace->census, pace->institutions * priorities, institutions * priorities,
+              sizeof *pace->census) ||
+        !grow((void **)&pace->provider_pull, pace->providers, providers,
+              sizeof *pace->provider_pull) ||
+        !grow((void **)&pace->provider_skip, pace->providers * priorities, providers * priorities,
+              sizeof *pace->provider_skip))
+        return room_out(fault, "counters of runs");
+    pace->institutions = institutions;
+    if (providers > pace->providers)
+        pace->providers = providers;
+    return RESULT_OK;
+}
+
 enum result room_slots(struct scheduler *scheduler, struct fault *fault)
 {
     uint32_t wanted = scheduler->slots_wanted;
@@ -315,6 +358,11 @@ void room_release(struct scheduler *scheduler)
     memory_release(scheduler->schedule_places);
     memory_release(scheduler->sets);
     memory_release(scheduler->runs);
+    memory_release(scheduler->pace.cells);
+    memory_release(scheduler->pace.pull);
+    memory_release(scheduler->pace.census);
+    memory_release(scheduler->pace.provider_pull);
+    memory_release(scheduler->pace.provider_skip);
     memory_release(scheduler->slots);
     memory_release(scheduler->parked);
     memory_release(scheduler->jobs);

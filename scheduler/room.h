@@ -21,6 +21,8 @@ MUST_CHECK enum result room_jobs(struct scheduler *scheduler, uint32_t wanted, s
 /* Lanes for what is at work, and for what the nodes and schedules there are may need at once. */
 MUST_CHECK enum result room_lanes(struct scheduler *scheduler, struct fault *fault);
 MUST_CHECK enum result room_runs(struct scheduler *scheduler, uint32_t wanted, struct fault *fault);
+/* Counters of what is left, for the nodes and runs that there is room for. */
+MUST_CHECK enum result room_pace(struct scheduler *scheduler, struct fault *fault);
 /* Slots as asked for by slots_wanted; gives all back when no run is open. */
 MUST_CHECK enum result room_slots(struct scheduler *scheduler, struct fault *fault);
 MUST_CHECK enum result room_nodes(struct scheduler *scheduler, uint32_t providers,

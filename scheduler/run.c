@@ -3,6 +3,7 @@
 #include "scheduler/run.h"
 
 #include "scheduler/consent.h"
+#include "scheduler/deadline_pace.h"
 #include "scheduler/limit_node.h"
 #include "scheduler/provider_gate.h"
 #include "scheduler/slot_sort.h"
@@ -56,6 +57,7 @@ void run_append(struct scheduler *scheduler, struct run *run, uint32_t consent)
         .run = (uint16_t)(run - scheduler->runs),
         .state = SLOT_SLEEPING,
     };
+    deadline_pace_slot_came(scheduler, run->first + run->count);
     run->count++;
     run->open++;
 }
@@ -155,6 +157,8 @@ struct record *run_record_skip(struct scheduler *scheduler, uint32_t run, uint32
 
 void run_slot_to_job(struct scheduler *scheduler, uint32_t slot)
 {
+    if (scheduler->slots[slot].state != SLOT_JOB)
+        deadline_pace_slot_went(scheduler, slot);
     scheduler->slots[slot].state = SLOT_JOB;
 }
 
@@ -164,6 +168,8 @@ void run_slot_done(struct scheduler *scheduler, uint32_t index, enum outcome out
     struct run *run = run_of_slot(scheduler, index);
 
     REQUIRE(slot->state != SLOT_DONE && run->open > 0);
+    if (slot->state != SLOT_JOB)
+        deadline_pace_slot_went(scheduler, index);
     slot->state = SLOT_DONE;
     slot->outcome = (uint8_t)outcome;
     run->counts[outcome]++;
@@ -243,8 +249,7 @@ bool run_slot_judge(struct scheduler *scheduler, uint32_t index)
     return false;
 }
 
-/* Out of whatever list or heap it is in. */
-static void slot_detach(struct scheduler *scheduler, uint32_t index)
+void run_slot_detach(struct scheduler *scheduler, uint32_t index)
 {
     struct slot *slot = &scheduler->slots[index];
     struct run *run = run_of_slot(scheduler, index);
@@ -269,7 +274,7 @@ void run_slot_consider(struct scheduler *scheduler, uint32_t index)
 {
     struct slot *slot = &scheduler->slots[index];
 
-    slot_detach(scheduler, index);
+    run_slot_detach(scheduler, index);
     if (!run_slot_judge(scheduler, index))
         return;
     slot->state = SLOT_READY;
@@ -368,7 +373,7 @@ static void sweep_slot(struct scheduler *scheduler, struct run *run, uint32_t in
     reason = run->sweep == SWEEP_MEMBERS      ? REASON_REMOVED
              : run->sweep == SWEEP_SUPERSEDED ? REASON_SUPERSEDED
                                               : slot_ends_for(scheduler, index);
-    slot_detach(scheduler, index);
+    run_slot_detach(scheduler, index);
     run_slot_skip(scheduler, index, reason);
 }
 
@@ -448,6 +453,7 @@ static void run_advance(struct scheduler *scheduler, struct run *run)
         run_schedule_obstacle(scheduler, run->schedule).reason == REASON_NONE)
         run_resume_paused(scheduler, run);
     run_wake_slots(scheduler, run);
+    deadline_pace_advance(scheduler, run);
 }
 
 void run_advance_all(struct scheduler *scheduler)

@@ -42,6 +42,8 @@ struct obstacle run_schedule_obstacle(const struct scheduler *scheduler, uint32_
 /* All gates but those of the limit nodes. True: it may start. False: skipped or put elsewhere.
  * Requires: the slot is in no queue. */
 bool run_slot_judge(struct scheduler *scheduler, uint32_t slot);
+/* Take it out of whatever list or heap it is in. */
+void run_slot_detach(struct scheduler *scheduler, uint32_t slot);
 /* Take it out of whatever it waits in, then judge it and queue it if it may start. */
 void run_slot_consider(struct scheduler *scheduler, uint32_t slot);
 

@@ -52,7 +52,8 @@ enum result scheduler_reserve(struct scheduler *scheduler, uint32_t consent_max,
 {
     if (room_consents(scheduler, consent_max, fault) != RESULT_OK ||
         room_jobs(scheduler, 0, fault) != RESULT_OK || room_lanes(scheduler, fault) != RESULT_OK ||
-        room_runs(scheduler, 0, fault) != RESULT_OK || room_slots(scheduler, fault) != RESULT_OK)
+        room_runs(scheduler, 0, fault) != RESULT_OK || room_pace(scheduler, fault) != RESULT_OK ||
+        room_slots(scheduler, fault) != RESULT_OK)
         return RESULT_FAULT;
     scheduler->needs_reserve = false;
     return RESULT_OK;

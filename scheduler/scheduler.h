@@ -221,6 +221,13 @@ struct run_view {
     uint32_t counts[OUTCOME_COUNT]; /* closed slots by outcome */
     uint32_t open_jobs;             /* slots with a live job */
     uint32_t waiting;               /* slots not accounted for and without a job */
+    /* What is to be expected, as of the last review of its pace (deadline_pace.h). */
+    struct utc_time finish;     /* the last job should have ended; UTC_NONE: not known. The run's
+                                   slack is its deadline less this */
+    uint32_t will_miss;         /* slots that should not be sent before the deadline; 0: it fits */
+    enum reason limit;          /* that decides it: `rate`, `concurrency`, `window`, ... */
+    uint32_t limit_provider;    /* settings index; UINT32_MAX: none, or gone */
+    uint32_t limit_institution; /* settings index; UINT32_MAX: at the provider itself */
 };
 
 /* How a consent is on the way to its end. */

@@ -127,6 +127,11 @@ static void share_earns(struct share *share, uint32_t held, uint32_t max, uint32
         share->earned++;
 }
 
+static void smooth(int64_t *usual_us, int64_t took_us)
+{
+    *usual_us = *usual_us == 0 ? took_us : *usual_us + (took_us - *usual_us) / USUAL_WEIGHT;
+}
+
 void share_job_begins(struct scheduler *scheduler, uint32_t index)
 {
     struct job *job = &scheduler->jobs[index];
@@ -150,9 +155,8 @@ void share_job_ends(struct scheduler *scheduler, uint32_t index)
     if (job->was_accepted && scheduler->now.mono.us < job->give_up_at.us) {
         int64_t took_us = scheduler->now.mono.us - job->started.us;
 
-        share->usual_us = share->usual_us == 0
-                              ? took_us
-                              : share->usual_us + (took_us - share->usual_us) / USUAL_WEIGHT;
+        smooth(&share->usual_us, took_us);
+        smooth(&provider->usual_us, took_us);
         share_earns(share, institution->node.jobs_running, provider->node.jobs_max,
                     provider->populated, scheduler->now.mono);
     }

@@ -49,6 +49,24 @@ uint32_t scheduler_run_count(const struct scheduler *scheduler)
     return scheduler->run_count;
 }
 
+static void view_forecast(const struct scheduler *scheduler, const struct run *run,
+                          struct run_view *view)
+{
+    const struct forecast *forecast = &run->forecast;
+
+    view->finish = forecast->finish.ms == UTC_NONE.ms
+                       ? UTC_NONE
+                       : utc_later(forecast->finish, scheduler->now.utc);
+    view->will_miss = forecast->will_miss;
+    view->limit = forecast->will_miss > 0 ? forecast->limit : REASON_NONE;
+    view->limit_provider = NONE_INDEX;
+    view->limit_institution = NONE_INDEX;
+    if (forecast->provider != NONE_INDEX)
+        view->limit_provider = scheduler->providers[forecast->provider].settings_index;
+    if (forecast->institution != NONE_INDEX)
+        view->limit_institution = scheduler->institutions[forecast->institution].settings_index;
+}
+
 void scheduler_run_view(const struct scheduler *scheduler, uint32_t index, struct run_view *view)
 {
     uint32_t place = 0;
@@ -78,6 +96,7 @@ void scheduler_run_view(const struct scheduler *scheduler, uint32_t index, struc
             view->open_jobs++;
     }
     view->waiting = run->open - view->open_jobs;
+    view_forecast(scheduler, run, view);
 }
 
 static void view_learned(const struct limit_node *node, struct time_now now, struct node_view *view)

@@ -1443,20 +1443,27 @@ static void test_crash_counts_attempts(void **state)
 static void test_catch_up_keeps_its_places(void **state)
 {
     struct fixture *f = begin(1);
-    int64_t due_ms;
+    int64_t sent_ms[2];
 
     (void)state;
-    f->schedules[0].spread_ms = 4 * MS_PER_HOUR;
-    fixture_start(f, 1);
-    f->true_us = 5 * MS_PER_HOUR * US_PER_MS;
-    fixture_start(f, 1); /* opens the catch-up run at 05:00 */
-    due_ms = fixture_wake_us(f) / US_PER_MS;
-    assert_true(due_ms > 5 * MS_PER_HOUR);
-    fixture_advance(f, MS_PER_MINUTE);
-    fixture_start(f, 2);
-    assert_int_equal(f->run_count, 1);
-    assert_true(fixture_wake_us(f) / US_PER_MS == due_ms);
-    fixture_destroy(f);
+    for (int restarts = 0; restarts < 2; restarts++) {
+        f = restarts == 0 ? f : begin(1);
+        f->schedules[0].spread_ms = 4 * MS_PER_HOUR;
+        f->schedules[0].deadline.duration_ms = 5 * MS_PER_HOUR;
+        fixture_start(f, 1);
+        f->true_us = 5 * MS_PER_HOUR * US_PER_MS;
+        fixture_start(f, 1); /* opens the catch-up run at 05:00 */
+        assert_null(fixture_request_of(f, 1));
+        fixture_advance(f, MS_PER_MINUTE);
+        if (restarts != 0)
+            fixture_start(f, 2);
+        assert_int_equal(f->run_count, 1);
+        (void)wait_for(f, 1, 4 * MS_PER_HOUR);
+        sent_ms[restarts] = f->true_us / US_PER_MS;
+        fixture_destroy(f);
+    }
+    assert_true(sent_ms[0] > 5 * MS_PER_HOUR + MS_PER_MINUTE);
+    assert_true(sent_ms[1] == sent_ms[0]);
 }
 
 /* ---- overlap, misfire, editing ---- */
@@ -1497,14 +1504,18 @@ static void test_superseded_at_the_default_deadline(void **state)
         uint32_t waiting;
 
         f->schedules[0].deadline.duration_ms = 24 * MS_PER_HOUR;
-        f->institutions[1].limits.rates[0] = (struct rate){1, 48 * MS_PER_HOUR};
-        f->institutions[1].limits.rate_count = 1;
+        f->providers[0].completion.give_up_after_ms = 40 * MS_PER_HOUR;
+        f->institutions[1].limits.jobs_running_max = 1;
         go(f);
         waiting = fixture_request_of(f, 1) != NULL ? 2 : 1;
-        refresh(f, 3 - waiting, 1);
+        accept(f, 3 - waiting, 1);
         if (is_paused != 0)
             pause_scope(f, EVENT_PAUSE, SCOPE_INSTITUTION, 1, UTC_NEVER);
-        fixture_advance(f, 24 * MS_PER_HOUR);
+        while (f->run_count == 1) {
+            fixture_advance(f, MS_PER_MINUTE);
+            if (fixture_request_of(f, 3 - waiting) != NULL)
+                reply(f, 3 - waiting, CLASS_RUNNING);
+        }
         assert_int_equal(f->runs[0].slots[waiting], OUTCOME_SKIPPED);
         assert_int_equal(f->runs[0].skip_reasons[waiting],
                          is_paused != 0 ? REASON_PAUSED : REASON_SUPERSEDED);
