@@ -8,7 +8,7 @@
 #include "scheduler/deadline_sweep.h"
 #include "scheduler/run.h"
 
-#define REVIEW_MS_MIN MS_PER_SECOND
+#define REVIEW_MS_MIN INT64_C(100)
 #define REVIEW_MS_MAX MS_PER_MINUTE
 #define REVIEWS_PER_WINDOW 100
 #define CENSUS_EVERY_MS (10 * MS_PER_MINUTE)
