@@ -483,6 +483,9 @@ void deadline_pace_advance(struct scheduler *scheduler, struct run *run)
         core_wake_utc(scheduler, run->review_at);
         return;
     }
+    if (run->review_at.ms != UTC_NONE.ms &&
+        run_schedule_obstacle(scheduler, run->schedule).reason != REASON_NONE)
+        return; /* paused or closed: nothing happens that a review could change */
     if (now.ms < run->review_at.ms && run->review_at.ms - now.ms <= REVIEW_MS_MAX) {
         core_wake_utc(scheduler, run->review_at);
         return;
