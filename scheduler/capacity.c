@@ -4,6 +4,7 @@
 
 /* Windows that open and close more often than this before a deadline count as open from there. */
 #define HOPS_MAX 256
+#define SCALED_MAX (INT64_MAX / 4)
 
 /* ---- open time ---- */
 
@@ -150,12 +151,16 @@ uint64_t capacity_most(const struct limit_node *node, struct mono_time now, int6
 
 /* ---- what to expect ---- */
 
-/* a * b / c for the sizes that occur here: counts and durations. */
-static int64_t scaled(uint64_t a, int64_t b, uint64_t c)
+int64_t capacity_scaled(uint64_t a, int64_t b, uint64_t c)
 {
-    __extension__ unsigned __int128 product = (unsigned __int128)a * (uint64_t)b / c;
+    uint64_t times = (uint64_t)b;
+    uint64_t whole = a / c;
+    uint64_t rest = a % c;
+    uint64_t part = times <= UINT64_MAX / c ? rest * times / c : rest * (times / c);
 
-    return product > (uint64_t)INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)product;
+    if (part > SCALED_MAX || (whole > 0 && times > (SCALED_MAX - part) / whole))
+        return SCALED_MAX;
+    return (int64_t)(whole * times + part);
 }
 
 static int64_t window_need_us(const struct rate_window *window, struct mono_time now,
@@ -164,7 +169,9 @@ static int64_t window_need_us(const struct rate_window *window, struct mono_time
     uint32_t used = sent_since(window, now.us - window->span_us + 1);
     uint64_t at_once = window->count > used ? window->count - used : 0;
 
-    return requests <= at_once ? 0 : scaled(requests - at_once, window->span_us, window->count);
+    return requests <= at_once
+               ? 0
+               : capacity_scaled(requests - at_once, window->span_us, window->count);
 }
 
 int64_t capacity_need_ms(const struct limit_node *node, struct mono_time now,
@@ -183,7 +190,7 @@ int64_t capacity_need_ms(const struct limit_node *node, struct mono_time now,
         }
     }
     if (cost->jobs_max > 0 && cost->job_us > 0) {
-        int64_t here_us = scaled(count, cost->job_us, cost->jobs_max);
+        int64_t here_us = capacity_scaled(count, cost->job_us, cost->jobs_max);
 
         if (here_us > need_us) {
             need_us = here_us;
@@ -191,7 +198,7 @@ int64_t capacity_need_ms(const struct limit_node *node, struct mono_time now,
         }
     }
     if (cost->pace_us > 0) {
-        int64_t here_us = scaled(count, cost->pace_us, 1);
+        int64_t here_us = capacity_scaled(count, cost->pace_us, 1);
 
         if (here_us > need_us) {
             need_us = here_us;

@@ -37,6 +37,9 @@ struct utc_time capacity_open_instant(const struct capacity_hours *hours, struct
 uint64_t capacity_most(const struct limit_node *node, struct mono_time now, int64_t ahead_ms,
                        const struct open_time *open);
 
+/* a * b / c without overflow: at most INT64_MAX / 4. Requires: b >= 0, c > 0. */
+int64_t capacity_scaled(uint64_t a, int64_t b, uint64_t c);
+
 /* What one initiation costs at a node. */
 struct capacity_cost {
     uint32_t requests_16; /* requests in sixteenths: polls pay at the provider, too */

@@ -248,8 +248,8 @@ static uint32_t look_ahead(const struct scheduler *scheduler, const struct revie
         return look->count;
     }
     if (late_ms > 0)
-        missed = (uint64_t)((__extension__(unsigned __int128)(look->count + look->others)) *
-                            (uint64_t)late_ms / (uint64_t)need_ms);
+        missed = (uint64_t)capacity_scaled((uint64_t)look->count + look->others, late_ms,
+                                           (uint64_t)need_ms);
     return missed < look->count ? (uint32_t)missed : look->count;
 }
 
@@ -276,7 +276,7 @@ static uint32_t pull_for(const struct scheduler *scheduler, const struct review 
 
         if (ahead_ms < left_ms / AHEAD_OF_TIME)
             ahead_ms = left_ms / AHEAD_OF_TIME;
-        wanted = (uint64_t)look->count * (uint64_t)ahead_ms / (uint64_t)need_ms + 1;
+        wanted = (uint64_t)capacity_scaled(look->count, ahead_ms, (uint64_t)need_ms) + 1;
     } else {
         /* An even pace until the goal, less what comes by itself meanwhile. */
         uint64_t soon = (uint64_t)look->count * (uint64_t)review->every_ms;
@@ -392,8 +392,8 @@ static struct review look_at(struct scheduler *scheduler, struct run *run)
     review.every_ms = every_ms < REVIEW_MS_MIN   ? REVIEW_MS_MIN
                       : every_ms > REVIEW_MS_MAX ? REVIEW_MS_MAX
                                                  : every_ms;
-    review.gentle_ms = (int64_t)((__extension__(unsigned __int128) run->unsent) *
-                                 (uint64_t)run->spread_ms / (run->due > 0 ? run->due : 1) / HURRY);
+    review.gentle_ms =
+        capacity_scaled(run->unsent, run->spread_ms, run->due > 0 ? run->due : 1) / HURRY;
     review.forecast.goal = goal_of(scheduler, &review);
     for (uint32_t i = 0; i < scheduler->provider_count; i++)
         review_provider(scheduler, &review, i);
