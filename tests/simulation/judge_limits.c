@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT
+ * judge_limits.c - see judge_limits.h. */
+#include "tests/simulation/judge_limits.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/simulation/simulation.h"
+
+/* The machine's clocks may run so much faster or slower than the provider's. */
+#define SLACK_PPM (2 * CLOCKS_DRIFT_MAX_PPM)
+#define SLACK_US 2000
+
+/* ---- pauses ---- */
+
+static bool is_paused(const struct simulation *s, const struct judged_pause *pause,
+                      struct utc_time at)
+{
+    return pause->until.ms > at.ms && pause->since_us < s->shell.decided_us;
+}
+
+static struct judged_pause *pause_of(struct simulation *s, enum scope_kind scope, uint32_t index)
+{
+    const struct snapshot *snapshot = virtual_shell_snapshot(&s->shell);
+
+    switch (scope) {
+    case SCOPE_ALL: return &s->judge.paused_all;
+    case SCOPE_PROVIDER: return &s->judge.providers[snapshot->provider_of[index]].paused;
+    case SCOPE_INSTITUTION: return &s->judge.institutions[snapshot->institution_of[index]].paused;
+    case SCOPE_SCHEDULE: return &s->judge.schedules[snapshot->schedule_of[index]].paused;
+    case SCOPE_CONSENT: return &s->judge.consents[index].paused;
+    }
+    return NULL;
+}
+
+void judge_told(struct simulation *s, const struct event *event)
+{
+    struct judged_pause *pause;
+
+    switch (event->kind) {
+    case EVENT_PAUSE:
+    case EVENT_RESUME:
+        pause = pause_of(s, event->as.pause.scope, event->as.pause.index);
+        pause->until = event->kind == EVENT_PAUSE ? event->as.pause.until : UTC_NONE;
+        pause->since_us = s->clocks.true_us;
+        simulation_say(s, "%s scope %d index %u", event->kind == EVENT_PAUSE ? "pause" : "resume",
+                       (int)event->as.pause.scope, event->as.pause.index);
+        break;
+    case EVENT_DRAIN: s->judge.drain_heard_us = s->clocks.true_us; break;
+    case EVENT_TRIGGER:
+        if (event->as.trigger.force && s->judge.consents[event->as.trigger.consent].live_job == 0)
+            s->judge.consents[event->as.trigger.consent].is_forced = true;
+        break;
+    default: break;
+    }
+}
+
+/* ---- one attempt ---- */
+
+static void judge_times(struct simulation *s, const struct judged_node *node, struct utc_time at,
+                        const char *what)
+{
+    if (node->times.has_blackout && daily_window_contains(&node->times.blackout, at))
+        judge_fail(s, "an attempt inside a blackout of the %s", what);
+    if (node->times.has_window && !daily_window_contains(&node->times.window, at))
+        judge_fail(s, "an attempt outside of the windows of the %s", what);
+}
+
+static void judge_states(struct simulation *s, const struct judged_job *job, struct utc_time at)
+{
+    const struct snapshot *snapshot = virtual_shell_snapshot(&s->shell);
+    const struct judged_consent *consent = &s->judge.consents[job->consent];
+    const struct consent_settings *settings = &snapshot->consents[job->consent];
+
+    if (!snapshot->has_consent[job->consent] || settings->mode != MODE_ACTIVE)
+        judge_fail(s, "an attempt for consent %u, which is %s", job->consent,
+                   snapshot->has_consent[job->consent] ? "not refreshed by us" : "removed");
+    if (consent->is_held)
+        judge_fail(s, "an attempt for consent %u, which is held", job->consent);
+    if (at.ms >= settings->expires.ms || at.ms >= consent->learned_expires.ms)
+        judge_fail(s, "an attempt for consent %u, which has expired", job->consent);
+    if (s->judge.drain_heard_us < s->shell.decided_us)
+        judge_fail(s, "an attempt while draining");
+}
+
+static void judge_run_of_job(struct simulation *s, const struct judged_job *job, struct utc_time at)
+{
+    const struct judged_run *run = NULL;
+
+    for (uint32_t i = s->judge.run_count; i > 0 && run == NULL; i--)
+        if (s->judge.runs[i - 1].number == job->run)
+            run = &s->judge.runs[i - 1];
+    if (run == NULL || !run->is_open)
+        judge_fail(s, "an attempt for run %u, which is closed", job->run);
+    if (at.ms >= run->deadline.ms)
+        judge_fail(s, "an attempt for run %u after its deadline", run->number);
+    if (is_paused(s, &s->judge.schedules[run->schedule].paused, at))
+        judge_fail(s, "an attempt for run %u while its schedule is paused", run->number);
+}
+
+static void judge_room(struct simulation *s, const struct judged_node *node, const char *what)
+{
+    if (node->limits.jobs_running_max > 0 && node->running >= node->limits.jobs_running_max)
+        judge_fail(s, "a job begins while %u of %u run at the %s", node->running,
+                   node->limits.jobs_running_max, what);
+}
+
+void judge_may_initiate(struct simulation *s, const struct judged_job *job, struct utc_time at)
+{
+    const struct judged_node *institution = &s->judge.institutions[job->institution];
+    const struct judged_node *provider =
+        &s->judge.providers[s->world.institutions[job->institution].provider];
+
+    judge_states(s, job, at);
+    if (is_paused(s, &s->judge.paused_all, at) || is_paused(s, &provider->paused, at) ||
+        is_paused(s, &institution->paused, at) ||
+        is_paused(s, &s->judge.consents[job->consent].paused, at))
+        judge_fail(s, "an attempt for consent %u, which is paused", job->consent);
+    judge_times(s, provider, at, "provider");
+    judge_times(s, institution, at, "institution");
+    if (job->run != 0)
+        judge_run_of_job(s, job, at);
+    if (job->is_running) /* in doubt: it has kept its place */
+        return;
+    judge_room(s, provider, "provider");
+    judge_room(s, institution, "institution");
+}
+
+/* ---- quota and cooldown ---- */
+
+void judge_charge(struct simulation *s, uint32_t number, uint64_t job, uint16_t attempt,
+                  struct utc_time at)
+{
+    struct judged_consent *consent = &s->judge.consents[number];
+
+    if (consent->charge_count == JUDGE_CHARGES)
+        consent->charge_count--;
+    memmove(consent->charges + 1, consent->charges,
+            consent->charge_count * sizeof *consent->charges);
+    consent->charges[0] = (struct judged_charge){at, job, attempt};
+    consent->charge_count++;
+}
+
+void judge_charge_answered(struct simulation *s, uint32_t number, const struct record *record)
+{
+    struct judged_consent *consent = &s->judge.consents[number];
+
+    for (uint32_t i = 0; i < consent->charge_count; i++) {
+        if (consent->charges[i].job != record->as.answer.job ||
+            consent->charges[i].attempt != record->as.answer.attempt)
+            continue;
+        consent->charges[i].sent = record->as.answer.sent;
+        if (record->as.answer.is_charged)
+            return;
+        consent->charge_count--;
+        memmove(consent->charges + i, consent->charges + i + 1,
+                (consent->charge_count - i) * sizeof *consent->charges);
+        return;
+    }
+}
+
+static int64_t spacing_ms(const struct simulation *s, const struct judged_charge *charge,
+                          const struct cooldown_settings *cooldown)
+{
+    const struct judged_job *job = &s->judge.jobs[charge->job];
+
+    switch (job->outcome) {
+    case OUTCOME_REFRESHED:
+    case OUTCOME_PARTIAL:
+    case OUTCOME_DEDUPLICATED: return cooldown->after_success_ms;
+    case OUTCOME_FAILED:
+    case OUTCOME_RECONNECT_REQUIRED: return cooldown->after_failure_ms;
+    case OUTCOME_NONE: /* tried again: its last attempt has failed */
+        return cooldown->after_failure_ms < cooldown->after_accept_ms ? cooldown->after_failure_ms
+                                                                      : cooldown->after_accept_ms;
+    default: return cooldown->after_accept_ms;
+    }
+}
+
+void judge_consent_clocks(struct simulation *s, const struct judged_job *job, struct utc_time at)
+{
+    const struct judged_consent *consent = &s->judge.consents[job->consent];
+    const struct snapshot *snapshot = virtual_shell_snapshot(&s->shell);
+    const struct provider_settings *settings =
+        &snapshot->providers[snapshot->provider_index[snapshot->consent_provider[job->consent]]];
+    uint32_t used = 0;
+
+    for (uint32_t i = 0; i < consent->charge_count; i++)
+        used += consent->charges[i].sent.ms > at.ms - settings->quota.window_ms;
+    if (settings->quota.count > 0 && used >= settings->quota.count)
+        judge_fail(s, "consent %u is sent to, and %u of its quota of %u are used", job->consent,
+                   used, settings->quota.count);
+    if (consent->charge_count > 0 && !job->is_forced) {
+        int64_t ms = spacing_ms(s, &consent->charges[0], &settings->cooldown);
+
+        /* Without a spacing a clock that was put back may show a time before the last sending. */
+        if (ms > 0 && at.ms < consent->charges[0].sent.ms + ms)
+            judge_fail(s, "consent %u is sent to %lld ms before its cooldown ends", job->consent,
+                       (long long)(consent->charges[0].sent.ms + ms - at.ms));
+    }
+}
+
+/* ---- hand-overs ---- */
+
+static void judge_rate(struct simulation *s, const struct judged_node *node,
+                       const struct rate *rate, const char *what)
+{
+    int64_t span_us = rate->span_ms * US_PER_MS;
+    int64_t slack_us = span_us / 1000000 * SLACK_PPM + SLACK_US;
+    const struct judged_send *first;
+
+    if (node->send_count <= rate->count)
+        return;
+    /* With this one there are one too many if the one `count` before it is so near. */
+    first = &node->sends[node->send_count - 1 - rate->count];
+    if (first->true_us <= s->clocks.true_us - span_us + slack_us)
+        return;
+    if (first->life != s->shell.life && s->judge.step_before_life_us >= first->true_us)
+        return; /* what was recorded by a clock that has been set says nothing */
+    judge_fail(s, "%u requests within %lld ms at the %s, %u/%lld ms are allowed", rate->count + 1,
+               (long long)((s->clocks.true_us - first->true_us) / US_PER_MS), what, rate->count,
+               (long long)rate->span_ms);
+}
+
+static void note_send(struct simulation *s, struct judged_node *node,
+                      const struct sim_request *request, const char *what)
+{
+    if (request->performed_us < node->changed_us)
+        return; /* decided under other limits */
+    if (node->send_count == node->send_capacity) {
+        node->send_capacity = 2 * node->send_capacity + 256;
+        node->sends = realloc(node->sends, node->send_capacity * sizeof *node->sends);
+        REQUIRE(node->sends != NULL);
+    }
+    node->sends[node->send_count++] = (struct judged_send){s->clocks.true_us, s->shell.life};
+    for (uint32_t i = 0; i < node->limits.rate_count; i++)
+        judge_rate(s, node, &node->limits.rates[i], what);
+}
+
+void judge_sent(struct simulation *s, const struct sim_request *request)
+{
+    uint32_t institution =
+        request->kind == REQUEST_TOKEN ? WORLD_NONE : s->judge.jobs[request->job].institution;
+
+    note_send(s, &s->judge.providers[request->provider], request, "provider");
+    if (request->kind == REQUEST_INITIATE)
+        note_send(s, &s->judge.institutions[institution], request, "institution");
+}
+
+void judge_effect(struct simulation *s, const struct sim_request *request)
+{
+    uint32_t max = s->judge.providers[request->provider].limits.requests_in_flight_max;
+
+    if (max > 0 && s->shell.out[request->provider] > max)
+        judge_fail(s, "%u requests are out at a provider that takes %u",
+                   s->shell.out[request->provider], max);
+    for (uint32_t i = 0; i < s->shell.request_capacity; i++) {
+        const struct sim_request *other = &s->shell.requests[i];
+
+        if (other != request && other->in_use && !other->is_dead &&
+            (request->kind == REQUEST_TOKEN
+                 ? other->kind == REQUEST_TOKEN && other->provider == request->provider
+                 : other->kind != REQUEST_TOKEN && other->job == request->job))
+            judge_fail(s, "two requests of one %s are out",
+                       request->kind == REQUEST_TOKEN ? "account" : "job");
+    }
+}
+
+void judge_accepted(struct simulation *s, const struct sim_request *request)
+{
+    struct judged_consent *consent = &s->judge.consents[request->consent];
+    const struct quota_settings *quota = &s->world.providers[request->provider].settings.quota;
+    uint32_t kept =
+        consent->accepted_count < JUDGE_CHARGES - 1 ? consent->accepted_count : JUDGE_CHARGES - 1;
+    int64_t window_us = quota->window_ms * US_PER_MS - 60 * US_PER_SECOND;
+
+    memmove(consent->accepted_us + 1, consent->accepted_us, kept * sizeof *consent->accepted_us);
+    consent->accepted_us[0] = s->clocks.true_us;
+    consent->accepted_count = kept + 1;
+    if (quota->count > 0 && consent->accepted_count > quota->count &&
+        consent->accepted_us[quota->count] > s->clocks.true_us - window_us &&
+        consent->accepted_us[quota->count] > s->clocks.stepped_us)
+        judge_fail(s, "the provider has accepted %u jobs for consent %u in its quota window",
+                   quota->count + 1, request->consent);
+}
+
+/* ---- settings and lives ---- */
+
+static bool same_limits(const struct limit_settings *a, const struct limit_settings *b)
+{
+    if (a->rate_count != b->rate_count)
+        return false;
+    for (uint32_t i = 0; i < a->rate_count; i++)
+        if (a->rates[i].count != b->rates[i].count || a->rates[i].span_ms != b->rates[i].span_ms)
+            return false;
+    return true;
+}
+
+static void adopt_node(struct simulation *s, struct judged_node *node,
+                       const struct world_node *world, bool is_there)
+{
+    if (!same_limits(&node->limits, &world->limits) || !node->is_there) {
+        node->changed_us = s->clocks.true_us;
+        node->send_count = 0;
+    }
+    node->is_there = is_there;
+    node->limits = world->limits;
+    node->times = *world;
+}
+
+static void adopt_schedules(struct simulation *s)
+{
+    const struct snapshot *snapshot = virtual_shell_snapshot(&s->shell);
+
+    for (uint32_t i = 0; i < s->world.schedule_count; i++) {
+        struct judged_schedule *schedule = &s->judge.schedules[i];
+        uint32_t index = snapshot->schedule_index[i];
+
+        if (index == WORLD_NONE) {
+            schedule->is_there = false;
+            continue;
+        }
+        if (!schedule->is_there || schedule->revision != snapshot->schedules[index].revision) {
+            schedule->generation++;
+            schedule->accounted = simulation_now(s).utc;
+            schedule->local_ms = INT64_MIN;
+            schedule->opened_for = UTC_NONE;
+        }
+        schedule->is_there = true;
+        schedule->revision = snapshot->schedules[index].revision;
+        if (snapshot->schedules[index].retry.attempts_max > schedule->attempts_max)
+            schedule->attempts_max = snapshot->schedules[index].retry.attempts_max;
+    }
+}
+
+void judge_reloaded(struct simulation *s)
+{
+    const struct snapshot *snapshot = virtual_shell_snapshot(&s->shell);
+
+    for (uint32_t i = 0; i < s->world.provider_count; i++)
+        adopt_node(s, &s->judge.providers[i], &s->world.providers[i].node,
+                   snapshot->provider_index[i] != WORLD_NONE);
+    for (uint32_t i = 0; i < s->world.institution_count; i++)
+        adopt_node(s, &s->judge.institutions[i], &s->world.institutions[i].node,
+                   snapshot->institution_index[i] != WORLD_NONE);
+    adopt_schedules(s);
+}
+
+void judge_restarting(struct simulation *s)
+{
+    s->judge.step_before_life_us = s->clocks.stepped_us;
+    s->judge.drain_heard_us = INT64_MAX;
+    for (uint32_t c = 1; c <= s->world.consent_max; c++)
+        s->judge.consents[c].is_forced = false;
+    for (uint64_t job = 1; job <= s->judge.job_max; job++)
+        s->judge.jobs[job].is_forced = false;
+    judge_reloaded(s);
+}

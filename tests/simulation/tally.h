@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * tally.h - what a simulation did, counted, so that silence cannot look like success.
+ *
+ * Layer: tests (simulation).
+ */
+#ifndef REFRESHD_TESTS_SIMULATION_TALLY_H
+#define REFRESHD_TESTS_SIMULATION_TALLY_H
+
+#include <stdint.h>
+
+enum tally_kind {
+    /* work */
+    TALLY_STEPS,
+    TALLY_TURNS,
+    TALLY_RECORDS,
+    TALLY_RUNS,
+    TALLY_JOBS,
+    TALLY_ATTEMPTS,
+    TALLY_REPEATS,
+    TALLY_POLLS,
+    TALLY_LOOK_UPS,
+    TALLY_TOKENS,
+    TALLY_SKIPS,
+    TALLY_REFRESHED,
+    TALLY_RECONNECT,
+    TALLY_FAILED,
+    TALLY_UNKNOWN,
+    TALLY_DEDUPLICATED,
+    TALLY_CATCH_UPS,
+    TALLY_MISSED_RUNS,
+    /* what was done to it */
+    TALLY_RESTARTS_IDLE,
+    TALLY_RESTARTS_BEFORE_COMMIT,
+    TALLY_RESTARTS_BEFORE_EFFECT,
+    TALLY_RESTARTS_IN_RECOVERY,
+    TALLY_BOOTS,
+    TALLY_COMMITS_REFUSED,
+    TALLY_CLOCK_STEPS,
+    TALLY_SUSPENDS,
+    TALLY_RELOADS,
+    TALLY_EDITS_WHILE_DOWN,
+    TALLY_PAUSES,
+    TALLY_RESUMES,
+    TALLY_TRIGGERS,
+    TALLY_RELEASES,
+    TALLY_DRAINS,
+    TALLY_ONCE_RUNS,
+    TALLY_EARLY_CALLS,
+    TALLY_LATE_TURNS,
+    TALLY_LATE_HANDOVERS,
+    TALLY_NEVER_SENT,
+    TALLY_LOST_REQUESTS,
+    TALLY_LOST_ANSWERS,
+    TALLY_SERVER_ERRORS,
+    TALLY_PUSHBACKS,
+    TALLY_MAINTENANCES,
+    TALLY_COOLDOWN_REFUSALS,
+    TALLY_BAD_ANSWERS,
+    TALLY_REJECTIONS,
+    TALLY_CREDENTIAL_REFUSALS,
+    TALLY_TOKEN_REFUSALS,
+    TALLY_BANK_REFUSALS,
+    TALLY_HANGING_JOBS,
+    TALLY_LOST_JOBS,
+    TALLY_UNKNOWN_WORDS,
+    TALLY_ATTENDED,
+    TALLY_WEBHOOKS,
+    TALLY_WEBHOOKS_LATE,
+    TALLY_WEBHOOKS_DOUBLED,
+    TALLY_WEBHOOKS_FORGED,
+    TALLY_REVOCATIONS,
+    TALLY_KIND_COUNT
+};
+
+struct tally {
+    uint64_t counts[TALLY_KIND_COUNT];
+    uint64_t virtual_us;
+};
+
+static inline void tally_count(struct tally *tally, enum tally_kind kind)
+{
+    tally->counts[kind]++;
+}
+const char *tally_text(enum tally_kind kind);
+
+#endif
