@@ -422,6 +422,20 @@ static void take_answer(struct simulation *s, const struct record *record)
         set_running(s, job, job->is_repeat && !class_counts(job->class_));
 }
 
+static void take_reference(struct simulation *s, const struct record *record)
+{
+    struct judged_job *job = job_row(s, record->as.reference.job);
+
+    if (!job->is_open)
+        judge_fail(s, "job %llu learns its id after its end",
+                   (unsigned long long)record->as.reference.job);
+    if (job->is_answered)
+        return;
+    job->is_answered = true; /* a webhook told what no answer did */
+    job->class_ = CLASS_ACCEPTED;
+    job->reason = REASON_NONE;
+}
+
 static void take_job_state(struct simulation *s, const struct record *record)
 {
     struct judged_job *job = job_row(s, record->as.job_state.job);
@@ -581,11 +595,7 @@ void judge_record(struct simulation *s, const struct record *record, const struc
     case RECORD_JOB_OPEN: take_job_open(s, record, next); break;
     case RECORD_ATTEMPT: take_attempt(s, record); break;
     case RECORD_ANSWER: take_answer(s, record); break;
-    case RECORD_REFERENCE:
-        if (!job_row(s, record->as.reference.job)->is_open)
-            judge_fail(s, "job %llu learns its id after its end",
-                       (unsigned long long)record->as.reference.job);
-        break;
+    case RECORD_REFERENCE: take_reference(s, record); break;
     case RECORD_JOB_STATE: take_job_state(s, record); break;
     case RECORD_JOB_CLOSE: take_job_close(s, record); break;
     case RECORD_SKIP: take_skip(s, record); break;
@@ -674,7 +684,8 @@ void judge_look(struct simulation *s)
         const struct judged_run *run = &s->judge.runs[i];
 
         if (!run->is_open || run->deadline.ms <= now.utc.ms ||
-            s->judge.schedules[run->schedule].paused.until.ms > now.utc.ms)
+            s->judge.schedules[run->schedule].paused.until.ms > now.utc.ms ||
+            judge_is_closed(&s->judge.schedules[run->schedule].hours, now.utc))
             continue;
         for (uint32_t c = 1; c <= s->world.consent_max; c++)
             if (run->slots[c] == OUTCOME_NONE && s->judge.consents[c].live_job == 0)

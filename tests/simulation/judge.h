@@ -98,7 +98,7 @@ struct judged_send {
 struct judged_node {
     bool is_there;
     struct limit_settings limits;
-    struct world_node times;
+    struct world_hours hours;
     int64_t changed_us;
     struct judged_send *sends;
     uint32_t send_count;
@@ -116,6 +116,7 @@ struct judged_schedule {
     int fold;
     struct utc_time opened_for; /* slot of the last run */
     uint32_t attempts_max;      /* the most that was ever allowed */
+    struct world_hours hours;
     struct judged_pause paused;
 };
 

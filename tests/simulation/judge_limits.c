@@ -57,12 +57,18 @@ void judge_told(struct simulation *s, const struct event *event)
 
 /* ---- one attempt ---- */
 
-static void judge_times(struct simulation *s, const struct judged_node *node, struct utc_time at,
+bool judge_is_closed(const struct world_hours *hours, struct utc_time at)
+{
+    return (hours->has_blackout && time_range_contains(&hours->blackout, at)) ||
+           (hours->has_window && !time_range_contains(&hours->window, at));
+}
+
+static void judge_hours(struct simulation *s, const struct world_hours *hours, struct utc_time at,
                         const char *what)
 {
-    if (node->times.has_blackout && daily_window_contains(&node->times.blackout, at))
+    if (hours->has_blackout && time_range_contains(&hours->blackout, at))
         judge_fail(s, "an attempt inside a blackout of the %s", what);
-    if (node->times.has_window && !daily_window_contains(&node->times.window, at))
+    if (hours->has_window && !time_range_contains(&hours->window, at))
         judge_fail(s, "an attempt outside of the windows of the %s", what);
 }
 
@@ -96,6 +102,7 @@ static void judge_run_of_job(struct simulation *s, const struct judged_job *job,
         judge_fail(s, "an attempt for run %u after its deadline", run->number);
     if (is_paused(s, &s->judge.schedules[run->schedule].paused, at))
         judge_fail(s, "an attempt for run %u while its schedule is paused", run->number);
+    judge_hours(s, &s->judge.schedules[run->schedule].hours, at, "schedule");
 }
 
 static void judge_room(struct simulation *s, const struct judged_node *node, const char *what)
@@ -116,8 +123,8 @@ void judge_may_initiate(struct simulation *s, const struct judged_job *job, stru
         is_paused(s, &institution->paused, at) ||
         is_paused(s, &s->judge.consents[job->consent].paused, at))
         judge_fail(s, "an attempt for consent %u, which is paused", job->consent);
-    judge_times(s, provider, at, "provider");
-    judge_times(s, institution, at, "institution");
+    judge_hours(s, &provider->hours, at, "provider");
+    judge_hours(s, &institution->hours, at, "institution");
     if (job->run != 0)
         judge_run_of_job(s, job, at);
     if (job->is_running) /* in doubt: it has kept its place */
@@ -305,7 +312,7 @@ static void adopt_node(struct simulation *s, struct judged_node *node,
     }
     node->is_there = is_there;
     node->limits = world->limits;
-    node->times = *world;
+    node->hours = world->hours;
 }
 
 static void adopt_schedules(struct simulation *s)
@@ -326,6 +333,7 @@ static void adopt_schedules(struct simulation *s)
             schedule->local_ms = INT64_MIN;
             schedule->opened_for = UTC_NONE;
         }
+        schedule->hours = s->world.schedules[i].hours;
         schedule->is_there = true;
         schedule->revision = snapshot->schedules[index].revision;
         if (snapshot->schedules[index].retry.attempts_max > schedule->attempts_max)

@@ -12,6 +12,7 @@
 /* May an attempt of the job be decided at `at`: states, pauses, times of day, deadline, room? */
 void judge_may_initiate(struct simulation *simulation, const struct judged_job *job,
                         struct utc_time at);
+bool judge_is_closed(const struct world_hours *hours, struct utc_time at);
 /* Quota and cooldown, from all charges that stand. */
 void judge_consent_clocks(struct simulation *simulation, const struct judged_job *job,
                           struct utc_time at);

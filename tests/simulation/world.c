@@ -67,29 +67,57 @@ static struct rate some_rate(struct random *random)
     }
 }
 
-static struct daily_window some_window(struct random *random, int64_t hours_max)
+/* A stretch of up to `hours_max` hours: each day, on some days, once a week, or just once. */
+static struct time_range some_range(const struct world *world, int64_t hours_max)
 {
+    struct random *random = world->random;
     int64_t start_s = dice_below(random, 24 * 12) * 300;
     int64_t length_s = 300 * dice_between(random, 1, hours_max * 12);
+    struct time_range range = {.zone = some_zone(random),
+                               .kind = TIME_RANGE_DAILY,
+                               .weekdays = TIME_RANGE_EVERY_DAY,
+                               .start_s = start_s,
+                               .end_s = (start_s + length_s) % 86400};
 
-    return (struct daily_window){
-        .zone = some_zone(random),
-        .start_s = (int32_t)start_s,
-        .end_s = (int32_t)((start_s + length_s) % 86400),
-        .weekdays = dice_one_in(random, 3) ? (uint8_t)dice_between(random, 1, 127) : 127,
-    };
+    switch (dice_below(random, 6)) {
+    case 0: range.weekdays = (uint8_t)dice_between(random, 1, TIME_RANGE_EVERY_DAY); break;
+    case 1:
+        range.kind = TIME_RANGE_WEEKLY;
+        range.start_s += dice_below(random, 7) * 86400;
+        range.end_s = (range.start_s + length_s) % (7 * 86400);
+        break;
+    case 2:
+        range.kind = TIME_RANGE_DATES;
+        range.start_s = world->start.ms / MS_PER_SECOND + dice_below(random, 3 * 86400);
+        range.end_s = range.start_s + length_s;
+        break;
+    default: break;
+    }
+    return range;
 }
 
-static void some_limits(struct random *random, struct world_node *node)
+static struct world_hours some_hours(const struct world *world)
 {
+    struct world_hours hours = {
+        .has_blackout = dice_one_in(world->random, 6),
+        .has_window = dice_one_in(world->random, 12),
+        .blackout = some_range(world, 4),
+        .window = some_range(world, 20),
+    };
+
+    if (hours.window.kind != TIME_RANGE_DAILY)
+        hours.has_window = false; /* it would hardly ever be open */
+    hours.window.weekdays = TIME_RANGE_EVERY_DAY;
+    return hours;
+}
+
+static void some_limits(const struct world *world, struct world_node *node)
+{
+    struct random *random = world->random;
     struct limit_settings *limits = &node->limits;
 
     *limits = (struct limit_settings){0};
-    node->has_blackout = dice_one_in(random, 6);
-    node->has_window = dice_one_in(random, 10);
-    node->blackout = some_window(random, 4);
-    node->window = some_window(random, 20);
-    node->window.weekdays = 127;
+    node->hours = some_hours(world);
     while (limits->rate_count < 3 && dice_one_in(random, 2))
         limits->rates[limits->rate_count++] = some_rate(random);
     if (dice_one_in(random, 3))
@@ -122,7 +150,7 @@ static void make_provider(struct world *world, uint32_t index)
     struct provider_settings *settings = &provider->settings;
 
     provider->node.is_there = true;
-    some_limits(random, &provider->node);
+    some_limits(world, &provider->node);
     *settings = (struct provider_settings){
         .name = provider_names[index],
         .cooldown = some_cooldown(random),
@@ -161,7 +189,7 @@ static void make_institutions(struct world *world, uint32_t banks)
             institution->is_default
                 ? i
                 : (uint32_t)dice_below(world->random, (int64_t)world->provider_count);
-        some_limits(world->random, &institution->node);
+        some_limits(world, &institution->node);
         institution_names[i][0] = institution->is_default ? '-' : 'b';
         institution_names[i][1] = institution->is_default ? '\0' : (char)('a' + i / 10);
         institution_names[i][2] = (char)('0' + i % 10);
@@ -237,6 +265,8 @@ static void make_schedules(struct world *world)
         schedule->settings = (struct schedule_settings){.name = schedule_names[i], .revision = 1};
         some_calendar(world->random, &schedule->settings, &period_ms);
         some_policies(world->random, &schedule->settings, period_ms);
+        if (dice_one_in(world->random, 3))
+            schedule->hours = some_hours(world);
     }
 }
 
@@ -317,21 +347,29 @@ void world_make(struct world *world, struct random *random)
 
 /* ---- snapshots ---- */
 
-static struct limit_settings node_limits(const struct world_node *node,
-                                         struct daily_window *blackout, struct daily_window *window)
+/* Hours as the core borrows them; `kept` lives as long as the snapshot. */
+static struct hours_settings borrowed_hours(const struct world_hours *hours,
+                                            struct world_hours *kept)
+{
+    struct hours_settings settings = {0};
+
+    *kept = *hours;
+    if (hours->has_blackout) {
+        settings.blackouts = &kept->blackout;
+        settings.blackout_count = 1;
+    }
+    if (hours->has_window) {
+        settings.windows = &kept->window;
+        settings.window_count = 1;
+    }
+    return settings;
+}
+
+static struct limit_settings node_limits(const struct world_node *node, struct world_hours *kept)
 {
     struct limit_settings limits = node->limits;
 
-    if (node->has_blackout) {
-        *blackout = node->blackout;
-        limits.blackouts = blackout;
-        limits.blackout_count = 1;
-    }
-    if (node->has_window) {
-        *window = node->window;
-        limits.windows = window;
-        limits.window_count = 1;
-    }
+    limits.hours = borrowed_hours(&node->hours, kept);
     return limits;
 }
 
@@ -349,8 +387,7 @@ static void snapshot_providers(const struct world *world, struct snapshot *snaps
         snapshot->provider_index[i] = count;
         snapshot->provider_of[count] = i;
         snapshot->providers[count] = provider->settings;
-        snapshot->providers[count].limits =
-            node_limits(&provider->node, &snapshot->blackouts[i], &snapshot->windows[i]);
+        snapshot->providers[count].limits = node_limits(&provider->node, &snapshot->hours[i]);
         count++;
     }
     snapshot->settings.providers = snapshot->providers;
@@ -375,8 +412,7 @@ static void snapshot_institutions(const struct world *world, struct snapshot *sn
         snapshot->institutions[count] = (struct institution_settings){
             .name = institution_names[i],
             .provider = snapshot->provider_index[institution->provider],
-            .limits = node_limits(&institution->node, &snapshot->blackouts[place],
-                                  &snapshot->windows[place]),
+            .limits = node_limits(&institution->node, &snapshot->hours[place]),
         };
         count++;
     }
@@ -396,7 +432,10 @@ static void snapshot_schedules(const struct world *world, struct snapshot *snaps
             continue;
         snapshot->schedule_index[i] = count;
         snapshot->schedule_of[count] = i;
-        snapshot->schedules[count++] = world->schedules[i].settings;
+        snapshot->schedules[count] = world->schedules[i].settings;
+        snapshot->schedules[count].hours = borrowed_hours(
+            &world->schedules[i].hours, &snapshot->hours[WORLD_PROVIDERS + WORLD_INSTITUTIONS + i]);
+        count++;
     }
     snapshot->settings.schedules = snapshot->schedules;
     snapshot->settings.schedule_count = count;
@@ -480,7 +519,7 @@ static void change_institution(struct world *world)
     if (dice_one_in(world->random, 6) && !world->institutions[i].is_default)
         world->institutions[i].node.is_there = !world->institutions[i].node.is_there;
     else
-        some_limits(world->random, &world->institutions[i].node);
+        some_limits(world, &world->institutions[i].node);
 }
 
 static void change_schedule(struct world *world)
@@ -496,7 +535,10 @@ static void change_schedule(struct world *world)
         some_calendar(random, &schedule->settings, &period_ms);
         schedule->settings.revision++;
         break;
-    case 2: some_policies(random, &schedule->settings, 6 * MS_PER_HOUR); break;
+    case 2:
+        some_policies(random, &schedule->settings, 6 * MS_PER_HOUR);
+        schedule->hours = some_hours(world);
+        break;
     default: schedule->settings.priority = (uint8_t)dice_below(random, PRIORITY_MAX + 1); break;
     }
 }
@@ -508,7 +550,7 @@ void world_change(struct world *world, struct utc_time now)
     switch (dice_below(world->random, 10)) {
     case 0: change_institution(world); break;
     case 1: change_schedule(world); break;
-    case 2: some_limits(world->random, &world->providers[provider].node); break;
+    case 2: some_limits(world, &world->providers[provider].node); break;
     case 3:
         if (dice_one_in(world->random, 3))
             world->providers[provider].node.is_there = !world->providers[provider].node.is_there;

@@ -19,15 +19,21 @@
 #define WORLD_SETS 8
 #define WORLD_CONSENTS 300
 #define WORLD_NONE UINT32_MAX
+/* Providers, institutions, schedules: each may have hours. */
+#define WORLD_HOURS (WORLD_PROVIDERS + WORLD_INSTITUTIONS + WORLD_SCHEDULES)
 
-/* Limits and the times of day that they borrow. */
-struct world_node {
-    bool is_there;
-    struct limit_settings limits; /* without its times of day */
+/* When something may be initiated, with the ranges that the core borrows. */
+struct world_hours {
     bool has_blackout;
     bool has_window;
-    struct daily_window blackout;
-    struct daily_window window;
+    struct time_range blackout;
+    struct time_range window;
+};
+
+struct world_node {
+    bool is_there;
+    struct limit_settings limits; /* without hours */
+    struct world_hours hours;
 };
 
 struct world_provider {
@@ -43,6 +49,7 @@ struct world_institution {
 
 struct world_schedule {
     bool is_there;
+    struct world_hours hours;
     struct schedule_settings settings;
 };
 
@@ -64,8 +71,7 @@ struct snapshot {
     struct institution_settings institutions[WORLD_INSTITUTIONS];
     struct schedule_settings schedules[WORLD_SCHEDULES];
     struct schedule_set sets[WORLD_SETS];
-    struct daily_window blackouts[WORLD_PROVIDERS + WORLD_INSTITUTIONS];
-    struct daily_window windows[WORLD_PROVIDERS + WORLD_INSTITUTIONS];
+    struct world_hours hours[WORLD_HOURS];
     struct consent_settings consents[WORLD_CONSENTS + 1];
     bool has_consent[WORLD_CONSENTS + 1];
     /* identity of an index, and index of an identity (WORLD_NONE) */
