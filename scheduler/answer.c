@@ -23,14 +23,15 @@ void answer_push_consent(struct scheduler *scheduler, uint32_t index, const stru
 
     if (until.ms == UTC_NONE.ms && answer->retry_after_ms >= 0)
         until = utc_add_ms(scheduler->now.utc, answer->retry_after_ms);
-    if (until.ms == UTC_NONE.ms)
+    /* An instant that has passed already (clocks differ) would have us ask again at once, for ever:
+     * it says no more than none. */
+    if (until.ms <= scheduler->now.utc.ms)
         until = utc_add_ms(scheduler->now.utc,
                            retry_delay_doubling_ms(settings->cooldown_refused_first_ms,
                                                    settings->cooldown_refused_max_ms,
                                                    consent->refusals));
     if (consent->refusals < UINT8_MAX)
         consent->refusals++;
-    /* An instant that has passed already would have us ask again at once, for ever. */
     until = utc_later(until, utc_add_ms(scheduler->now.utc, MS_PER_SECOND));
     consent_set_not_before(consent, until, reason);
     job_record_state(scheduler, index, until, reason, NULL); /* a restart has to know, too */

@@ -173,7 +173,10 @@ static void configure_schedule(struct scheduler *scheduler, uint32_t index,
         *schedule = (struct schedule){.name_hash = hash, .paused_until = UTC_NONE};
         scheduler->schedule_count++;
     }
-    is_known = is_known && schedule->settings.revision == settings->revision;
+    /* One that comes back after it was gone is as new as one that was edited: neither ever fires
+     * what passed meanwhile. */
+    is_known = is_known && schedule->accounted.ms != UTC_NONE.ms &&
+               schedule->settings.revision == settings->revision;
     scheduler->schedule_places[index] = place;
     schedule->is_configured = true;
     schedule->settings_index = index;
@@ -188,7 +191,7 @@ static void configure_schedule(struct scheduler *scheduler, uint32_t index,
     }
 }
 
-/* Work queued by slots goes back to sleep: levels and nodes may have changed. */
+/* Work queued or parked by slots goes back to sleep: levels, nodes and waits may have changed. */
 static void unqueue_slots(struct scheduler *scheduler)
 {
     for (uint32_t i = 0; i < scheduler->run_capacity; i++) {
@@ -197,7 +200,8 @@ static void unqueue_slots(struct scheduler *scheduler)
         if (!run->in_use)
             continue;
         for (uint32_t slot = run->first; slot < run->first + run->count; slot++)
-            if (scheduler->slots[slot].state == SLOT_READY)
+            if (scheduler->slots[slot].state == SLOT_READY ||
+                scheduler->slots[slot].state == SLOT_PARKED)
                 population_unqueue_slot(scheduler, slot);
     }
 }
@@ -290,6 +294,9 @@ enum result scheduler_configure(struct scheduler *scheduler, struct time_now now
             return RESULT_FAULT;
     for (uint32_t i = 0; i < settings->schedule_count; i++)
         configure_schedule(scheduler, i, &settings->schedules[i]);
+    for (uint32_t i = 0; i < scheduler->schedule_count; i++)
+        if (!scheduler->schedules[i].is_configured)
+            scheduler->schedules[i].accounted = UTC_NONE;
     configure_sets(scheduler, settings);
     job_reconsider_closed(scheduler, NONE_INDEX); /* hours may have changed */
     scheduler->members_changed = true;

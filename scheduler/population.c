@@ -14,8 +14,11 @@ void population_unqueue_slot(struct scheduler *scheduler, uint32_t index)
     struct slot *slot = &scheduler->slots[index];
     struct run *run = run_of_slot(scheduler, index);
 
-    work_unlink(scheduler, scheduler->consents[slot->consent].institution,
-                run_slot_level(scheduler, index), index);
+    if (slot->state == SLOT_READY)
+        work_unlink(scheduler, scheduler->consents[slot->consent].institution,
+                    run_slot_level(scheduler, index), index);
+    else
+        park_remove(scheduler, index);
     slot->state = SLOT_SLEEPING;
     if (run->cursor > index - run->first)
         run->cursor = index - run->first;

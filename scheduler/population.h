@@ -9,7 +9,7 @@
 
 #include "scheduler/core.h"
 
-/* A ready slot sleeps again and is judged anew by the next step. */
+/* A ready or parked slot sleeps again and is judged anew by the next step. */
 void population_unqueue_slot(struct scheduler *scheduler, uint32_t slot);
 /* Records of what changed between two steps: releases, slots of members that left, jobs of
  * providers that are gone. */

@@ -163,6 +163,7 @@ static enum result feed_core(struct recovery *recovery, struct fault *fault)
         state_node_recover(recovery, fault) != RESULT_OK ||
         recover_pauses(recovery, fault) != RESULT_OK ||
         recover_schedules(recovery, fault) != RESULT_OK ||
+        state_recover_unfollowed(recovery, fault) != RESULT_OK ||
         state_recover_runs(recovery, fault) != RESULT_OK)
         return RESULT_FAULT;
     return state_recover_jobs(recovery, fault);
@@ -196,12 +197,14 @@ enum result state_store_recover(struct state_store *store, const struct config *
         state_sql_rollback(store);
         goto undo;
     }
+    number_set_deinit(&recovery.unfollowed);
     if (state_sql_commit(store, fault) != RESULT_OK)
         goto undo;
     end_recovery(&recovery);
     store->is_recovered = true;
     return RESULT_OK;
 undo:
+    number_set_deinit(&recovery.unfollowed);
     store->last_seq = last_seq;
     return fault_prefix(fault, "recovery");
 }
@@ -222,8 +225,11 @@ enum result state_look_recover(struct state_store *store, const struct config *c
 
     REQUIRE(store->access == STATE_READ_ONLY && store->names.config == config &&
             store->numbers != NULL);
-    if (feed_core(&recovery, fault) != RESULT_OK)
+    if (feed_core(&recovery, fault) != RESULT_OK) {
+        number_set_deinit(&recovery.unfollowed);
         return fault_prefix(fault, "recovery");
+    }
+    number_set_deinit(&recovery.unfollowed);
     end_recovery(&recovery);
     return RESULT_OK;
 }

@@ -17,6 +17,7 @@ struct recovery {
     state_open_job_function *on_open_job;
     void *context;
     uint8_t *slots; /* by consent number, of the run at hand: enum slot_mark */
+    struct number_set unfollowed; /* consents whose open job nobody can follow */
     /* Only looking (state_look.h): what a start would write is left out. */
     bool is_looking;
     bool is_live; /* looking while somebody works on it: what has no answer yet is under way */
@@ -26,7 +27,9 @@ struct recovery {
 MUST_CHECK enum result state_recover_past(struct recovery *recovery, struct fault *fault);
 /* state_recover_run.c: open runs and their members. Writes the skips of members that are gone. */
 MUST_CHECK enum result state_recover_runs(struct recovery *recovery, struct fault *fault);
-/* state_recover_job.c: open jobs. Closes those that nobody can follow. */
+/* state_recover_job.c: open jobs. Those that nobody can follow are closed before the runs are read:
+ * their slots have ended. */
+MUST_CHECK enum result state_recover_unfollowed(struct recovery *recovery, struct fault *fault);
 MUST_CHECK enum result state_recover_jobs(struct recovery *recovery, struct fault *fault);
 
 /* Take a run out of the core's hands: unsent slots are skipped for `reason`, jobs go on alone, it

@@ -59,7 +59,7 @@ static const char attempts_sql[] =
     " WHERE attempt_key BETWEEN ?1 << 16 AND (?1 << 16) + 65535 ORDER BY attempt_key";
 
 /* Does an answer of this class use up an attempt? (design section 4, Retries; a repeat never does,
- * and what is not answered yet the core counts itself) */
+ * one without an answer always) */
 static bool is_counted(enum answer_class class_)
 {
     return class_ != CLASS_PUSHBACK && class_ != CLASS_COOLDOWN && class_ != CLASS_CREDENTIALS;
@@ -92,7 +92,7 @@ static enum result read_attempts(struct recovery *recovery, sqlite3_stmt *attemp
             if (job->opened.ms == UTC_NONE.ms)
                 job->opened = job->last_sent;
         }
-        if (!job->is_repeat && job->is_answered && is_counted(job->last_class))
+        if (!job->is_repeat && (!job->is_answered || is_counted(job->last_class)))
             job->attempts_counted++;
         id = state_column_text(attempts, SENT_ID);
         (void)sqlite3_snprintf((int)size, provider_job_id, "%s", id == NULL ? "" : id);
@@ -102,7 +102,6 @@ static enum result read_attempts(struct recovery *recovery, sqlite3_stmt *attemp
         /* Its answer is on the way; the usual one is that a job exists. */
         job->is_answered = true;
         job->last_class = CLASS_ACCEPTED;
-        job->attempts_counted++;
     }
     if (job->opened.ms == UTC_NONE.ms) /* nothing ever left: what the slot says will do */
         job->opened = job->last_sent = job->due;
@@ -165,6 +164,8 @@ static enum result close_unfollowed(struct recovery *recovery, const struct reco
     struct record record = {.kind = RECORD_JOB_CLOSE, .at = recovery->now.utc};
     uint32_t index = 0;
 
+    if (!number_set_add(&recovery->unfollowed, job->consent))
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
     if (recovery->is_looking)
         return RESULT_OK;
     record.as.job_close.job = job->job;
@@ -217,6 +218,7 @@ static enum result feed_job(struct recovery *recovery, sqlite3_stmt *row,
     return RESULT_OK;
 }
 
+/* `attempts` NULL: only close it if nobody can follow it. */
 static enum result recover_one(struct recovery *recovery, sqlite3_stmt *row, sqlite3_stmt *attempts,
                                struct fault *fault)
 {
@@ -237,18 +239,21 @@ static enum result recover_one(struct recovery *recovery, sqlite3_stmt *row, sql
         .next_attempt = state_column_time(row, JOB_NEXT, UTC_NONE),
     };
 
-    if (read_attempts(recovery, attempts, &job, provider_job_id, sizeof provider_job_id, fault) !=
-        RESULT_OK)
-        return RESULT_FAULT;
     if (institution_index(recovery, row, &institution, fault) != RESULT_OK)
         return RESULT_FAULT;
     if (institution == UINT32_MAX || recovery->store->set_count == 0 ||
         !is_provider_configured(recovery, sqlite3_column_int64(row, JOB_PROVIDER), &provider))
-        return close_unfollowed(recovery, &job, fault);
+        return attempts == NULL ? close_unfollowed(recovery, &job, fault) : RESULT_OK;
+    if (attempts == NULL)
+        return RESULT_OK;
+    if (read_attempts(recovery, attempts, &job, provider_job_id, sizeof provider_job_id, fault) !=
+        RESULT_OK)
+        return RESULT_FAULT;
     return feed_job(recovery, row, &job, provider, institution, provider_job_id, fault);
 }
 
-enum result state_recover_jobs(struct recovery *recovery, struct fault *fault)
+/* All open jobs: first those that nobody can follow are closed, later the others are fed. */
+static enum result each_job(struct recovery *recovery, bool feeds, struct fault *fault)
 {
     static const char doing[] = "read the open jobs";
     sqlite3 *db = recovery->store->db;
@@ -258,7 +263,7 @@ enum result state_recover_jobs(struct recovery *recovery, struct fault *fault)
     bool found = false;
 
     if (state_sql_prepare(db, jobs_sql, &row, doing, fault) != RESULT_OK ||
-        state_sql_prepare(db, attempts_sql, &attempts, doing, fault) != RESULT_OK)
+        (feeds && state_sql_prepare(db, attempts_sql, &attempts, doing, fault) != RESULT_OK))
         goto out;
     for (;;) {
         if (state_sql_step(db, row, &found, doing, fault) != RESULT_OK)
@@ -273,4 +278,14 @@ out:
     sqlite3_finalize(row);
     sqlite3_finalize(attempts);
     return result;
+}
+
+enum result state_recover_unfollowed(struct recovery *recovery, struct fault *fault)
+{
+    return each_job(recovery, false, fault);
+}
+
+enum result state_recover_jobs(struct recovery *recovery, struct fault *fault)
+{
+    return each_job(recovery, true, fault);
 }

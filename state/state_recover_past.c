@@ -107,8 +107,9 @@ static void fold_close(struct consent_past *past, const struct close *close, str
     case OUTCOME_NONE:
     case OUTCOME_COUNT: break;
     }
-    if (close->wait_reason == REASON_COOLDOWN && close->wait.ms > now.ms &&
-        close->wait.ms > past->not_before.ms) {
+    /* A wait for the next attempt ended with the job; any other is its consent's. */
+    if (close->wait_reason != REASON_NONE && close->wait_reason != REASON_RETRY_WAIT &&
+        close->wait.ms > now.ms && close->wait.ms > past->not_before.ms) {
         past->not_before = close->wait;
         past->not_before_reason = close->wait_reason;
     }
@@ -381,6 +382,41 @@ out:
     return result;
 }
 
+/* The core does not know where a consent that is gone belonged, but its provider still counts what
+ * was sent for it. */
+static enum result recover_gone(struct recovery *recovery, struct fault *fault)
+{
+    static const char sql[] =
+        "SELECT c.provider_no, a.sent_ms FROM consent AS c"
+        " JOIN job AS j ON j.consent_no = c.consent_no"
+        " JOIN attempt AS a ON a.attempt_key BETWEEN j.job_no << 16 AND (j.job_no << 16) + 65535"
+        " WHERE c.removed_ms > ?1 AND a.sent_ms > ?1 ORDER BY a.sent_ms";
+    struct state_store *store = recovery->store;
+    sqlite3_stmt *statement = NULL;
+    enum result result = RESULT_FAULT;
+    bool found = false;
+
+    if (state_sql_prepare(store->db, sql, &statement, "read the attempts of removed consents",
+                          fault) != RESULT_OK)
+        return RESULT_FAULT;
+    (void)sqlite3_bind_int64(statement, 1, recovery->now.utc.ms - horizon_ms(recovery->config));
+    for (;;) {
+        if (state_sql_step(store->db, statement, &found, "read the attempts of removed consents",
+                           fault) != RESULT_OK)
+            goto out;
+        if (!found)
+            break;
+        for (uint32_t i = 0; i < recovery->config->provider_count; i++)
+            if (store->names.provider_nos[i] == sqlite3_column_int64(statement, 0))
+                scheduler_recover_calls(recovery->scheduler, i,
+                                        (struct utc_time){sqlite3_column_int64(statement, 1)}, 1);
+    }
+    result = RESULT_OK;
+out:
+    sqlite3_finalize(statement);
+    return result;
+}
+
 /* ---- polls, look-ups, tokens ---- */
 
 static enum result recover_calls(struct recovery *recovery, struct fault *fault)
@@ -448,7 +484,7 @@ enum result state_recover_past(struct recovery *recovery, struct fault *fault)
 {
     if (recover_consents(recovery, fault) != RESULT_OK ||
         recover_attempts(recovery, fault) != RESULT_OK ||
-        recover_calls(recovery, fault) != RESULT_OK)
+        recover_gone(recovery, fault) != RESULT_OK || recover_calls(recovery, fault) != RESULT_OK)
         return RESULT_FAULT;
     return recover_rechecks(recovery, fault);
 }

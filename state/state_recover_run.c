@@ -210,6 +210,8 @@ static enum result feed_run(struct recovery *recovery, const struct recovered_ru
     for (uint32_t consent = 1; consent <= store->number_max && fed < run->due; consent++) {
         if (slots[consent] == SLOT_NOT_MEMBER)
             continue;
+        if (slots[consent] == SLOT_HAS_JOB && number_set_has(&recovery->unfollowed, consent))
+            slots[consent] = SLOT_CLOSED + OUTCOME_UNKNOWN;
         scheduler_recover_slot(recovery->scheduler, run->run, consent,
                                slots[consent] > SLOT_CLOSED
                                    ? (enum outcome)(slots[consent] - SLOT_CLOSED)

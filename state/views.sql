@@ -61,7 +61,7 @@ SELECT c.*,
         WHERE j.consent_no = c.consent_no AND j.job_no >= n.folded_job_no
           AND coalesce(j.closed_seq, 9223372036854775807) > coalesce(f.folded_seq, 0)
           AND j.next_attempt_ms > n.now_ms
-          AND (j.finished_ms IS NULL OR j.wait_reason = 2)) AS live_wait_ms,
+          AND (j.finished_ms IS NULL OR j.wait_reason <> 20)) AS live_wait_ms, -- 20: retry_wait
        (SELECT count(*) FROM private_charged AS q
         WHERE q.consent_no = c.consent_no
           AND q.job_no >= coalesce((SELECT k.job_no FROM job_mark AS k

@@ -193,6 +193,26 @@ static void customer_moves(struct simulation *s)
     }
 }
 
+/* A webhook tells something about a consent, signed or not, true or not. */
+static void consent_news(struct simulation *s)
+{
+    struct event event = {.kind = EVENT_CONSENT};
+    uint32_t number = some_consent(s);
+    bool is_good = s->providers.customers[number].state == CUSTOMER_ACTIVE;
+
+    event.as.consent.consent = number;
+    event.as.consent.is_verified = dice_one_in(&s->random, 2);
+    if (!event.as.consent.is_verified && dice_one_in(&s->random, 3))
+        is_good = !is_good;
+    event.as.consent.verdict = is_good ? LOOK_UP_ACTIVE : LOOK_UP_RECONNECT;
+    event.as.consent.expires =
+        dice_one_in(&s->random, 3)
+            ? utc_add_ms(simulation_now(s).utc, dice_below(&s->random, 90 * MS_PER_DAY))
+            : UTC_NONE;
+    if (virtual_shell_tell(s, &event))
+        tally_count(&s->tally, TALLY_CONSENT_NEWS);
+}
+
 /* ---- misfortune ---- */
 
 static void clock_moves(struct simulation *s)
@@ -256,7 +276,7 @@ void accident_happen(struct simulation *s)
 
     if (s->is_calm)
         return;
-    switch (dice_below(&s->random, 16)) {
+    switch (dice_below(&s->random, 17)) {
     case 0:
     case 1: restart(s); break;
     case 2: pause_something(s); break;
@@ -271,6 +291,7 @@ void accident_happen(struct simulation *s)
     case 11:
     case 12: customer_moves(s); break;
     case 13: clock_moves(s); break;
+    case 15: consent_news(s); break;
     case 14:
         if (dice_one_in(&s->random, 3))
             disk_fills(s);

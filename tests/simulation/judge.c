@@ -33,6 +33,7 @@ void judge_init(struct judge *judge)
         judge->consents[i].paused.until = UTC_NONE;
         judge->consents[i].learned_expires = UTC_NEVER;
         judge->consents[i].doubt_until = UTC_NONE;
+        judge->consents[i].checked = UTC_NONE;
     }
 }
 
@@ -361,7 +362,9 @@ static void judge_first_sending(struct simulation *s, struct judged_job *job,
     if (job->attempts > 0 && !job->is_answered)
         judge_fail(s, "job %llu gets another attempt while one has no answer",
                    (unsigned long long)record->as.attempt.job);
-    if (run != NULL && job->counted >= s->judge.schedules[run->schedule].attempts_max)
+    if (run != NULL && s->judge.schedules[run->schedule].is_there &&
+        run->generation == s->judge.schedules[run->schedule].generation &&
+        job->counted >= s->judge.schedules[run->schedule].attempts_max)
         judge_fail(s, "job %llu gets attempt %u, %u are allowed",
                    (unsigned long long)record->as.attempt.job, job->counted + 1,
                    s->judge.schedules[run->schedule].attempts_max);
@@ -480,7 +483,6 @@ static void take_job_close(struct simulation *s, const struct record *record)
         judge_fail(s, "job %llu ends twice", (unsigned long long)record->as.job_close.job);
     for (uint32_t i = 0; i < s->shell.request_capacity; i++)
         if (s->shell.requests[i].in_use && !s->shell.requests[i].is_dead &&
-            s->shell.requests[i].kind != REQUEST_TOKEN &&
             s->shell.requests[i].job == record->as.job_close.job)
             judge_fail(s, "job %llu ends while a request of it is out",
                        (unsigned long long)record->as.job_close.job);
@@ -528,11 +530,32 @@ static void take_skip(struct simulation *s, const struct record *record)
     take_outcome(s, run->number, consent, OUTCOME_SKIPPED);
 }
 
+/* Nobody is looked up by the provider's hand twice in a round. */
+static void take_recheck(struct simulation *s, const struct record *record)
+{
+    struct judged_consent *consent = &s->judge.consents[record->as.recheck.consent];
+    uint32_t provider = virtual_shell_snapshot(&s->shell)->provider_of[record->as.recheck.provider];
+    int64_t round_ms = s->world.providers[provider].settings.recheck_ms;
+
+    tally_count(&s->tally, TALLY_RECHECKS);
+    if (!record->as.recheck.is_by_hand)
+        return;
+    if (consent->was_checked && consent->checked.ms != UTC_NONE.ms &&
+        s->clocks.stepped_us == INT64_MIN &&
+        record->at.ms < consent->checked.ms + round_ms / 100 * 99)
+        judge_fail(s, "held consent %u is looked up again %lld s after the last time",
+                   record->as.recheck.consent,
+                   (long long)((record->at.ms - consent->checked.ms) / MS_PER_SECOND));
+    consent->checked = record->at;
+    consent->was_checked = false;
+}
+
 static void describe(struct simulation *s, const struct record *record)
 {
-    static const char *const kinds[] = {"run_open",  "run_close", "job_open",  "attempt", "answer",
-                                        "reference", "job_state", "job_close", "skip",    "hold",
-                                        "release",   "expires",   "calls",     "schedule"};
+    static const char *const kinds[] = {"run_open", "run_close", "job_open",  "attempt",
+                                        "answer",   "reference", "job_state", "job_close",
+                                        "skip",     "hold",      "release",   "recheck",
+                                        "expires",  "calls",     "schedule"};
     char text[UTC_TEXT_SIZE];
 
     switch (record->kind) {
@@ -605,6 +628,7 @@ void judge_record(struct simulation *s, const struct record *record, const struc
             judge_fail(s, "consent %u is let go, and nobody holds it", record->as.hold.consent);
         s->judge.consents[record->as.hold.consent].is_held = false;
         break;
+    case RECORD_RECHECK: take_recheck(s, record); break;
     case RECORD_EXPIRES:
         s->judge.consents[record->as.expires.consent].learned_expires = record->as.expires.expires;
         break;
@@ -617,11 +641,14 @@ void judge_record(struct simulation *s, const struct record *record, const struc
 
 void judge_answered(struct simulation *s, const struct sim_request *request)
 {
-    struct judged_job *job = job_row(s, request->job);
     enum answer_class class_ = request->answer.class_;
+    struct judged_job *job;
 
+    if (request->job_slot == NO_JOB) /* one that says nothing is tried again */
+        s->judge.consents[request->consent].was_checked = request->answer.look_up != LOOK_UP_NONE;
     if (request->kind == REQUEST_LOOK_UP)
         return;
+    job = job_row(s, request->job);
     if (class_ == CLASS_RECONNECT_REQUIRED || class_ == CLASS_RETRY_LATER)
         job->reconnect_told = true; /* a look-up may blame the consent for a failed job */
     job->success_told = class_ == CLASS_SUCCESS || class_ == CLASS_PARTIAL;
@@ -632,7 +659,6 @@ void judge_job_recovered(struct simulation *s, uint64_t number, uint32_t institu
     struct judged_job *job = job_row(s, number);
     bool was_running = job->is_running;
 
-    job->success_told = false; /* what was told and not recorded is forgotten */
     set_running(s, job, false);
     job->institution = virtual_shell_snapshot(&s->shell)->institution_of[institution_index];
     set_running(s, job, was_running);

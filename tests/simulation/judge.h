@@ -61,6 +61,7 @@ struct judged_job {
     enum reason reason;
     enum outcome outcome;
     struct utc_time doubt_sent;
+    int64_t first_sent_us; /* true time */
     struct utc_time wait_until;
 };
 
@@ -81,6 +82,8 @@ struct judged_consent {
     bool is_held;
     bool is_forced; /* its next job may ignore the cooldown */
     struct utc_time learned_expires;
+    struct utc_time checked;                     /* last look-up by the provider's hand */
+    bool was_checked;                            /* and it said something */
     struct utc_time doubt_until;                 /* closed in doubt: nothing before */
     struct judged_charge charges[JUDGE_CHARGES]; /* newest first */
     uint32_t charge_count;

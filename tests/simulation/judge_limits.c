@@ -77,13 +77,18 @@ static void judge_states(struct simulation *s, const struct judged_job *job, str
     const struct snapshot *snapshot = virtual_shell_snapshot(&s->shell);
     const struct judged_consent *consent = &s->judge.consents[job->consent];
     const struct consent_settings *settings = &snapshot->consents[job->consent];
+    int64_t margin_ms;
 
     if (!snapshot->has_consent[job->consent] || settings->mode != MODE_ACTIVE)
         judge_fail(s, "an attempt for consent %u, which is %s", job->consent,
                    snapshot->has_consent[job->consent] ? "not refreshed by us" : "removed");
     if (consent->is_held)
         judge_fail(s, "an attempt for consent %u, which is held", job->consent);
-    if (at.ms >= settings->expires.ms || at.ms >= consent->learned_expires.ms)
+    margin_ms =
+        snapshot->providers[snapshot->provider_index[snapshot->consent_provider[job->consent]]]
+            .expiry_margin_ms;
+    if (utc_add_ms(at, margin_ms).ms >= settings->expires.ms ||
+        utc_add_ms(at, margin_ms).ms >= consent->learned_expires.ms)
         judge_fail(s, "an attempt for consent %u, which has expired", job->consent);
     if (s->judge.drain_heard_us < s->shell.decided_us)
         judge_fail(s, "an attempt while draining");
@@ -194,6 +199,10 @@ void judge_consent_clocks(struct simulation *s, const struct judged_job *job, st
 
     for (uint32_t i = 0; i < consent->charge_count; i++)
         used += consent->charges[i].sent.ms > at.ms - settings->quota.window_ms;
+    for (uint32_t i = 0; i < consent->charge_count && s->is_tracing; i++)
+        simulation_say(s, "charge %u of consent %u: %lld ms ago, job %llu", i, job->consent,
+                       (long long)(at.ms - consent->charges[i].sent.ms),
+                       (unsigned long long)consent->charges[i].job);
     if (settings->quota.count > 0 && used >= settings->quota.count)
         judge_fail(s, "consent %u is sent to, and %u of its quota of %u are used", job->consent,
                    used, settings->quota.count);
@@ -246,12 +255,22 @@ static void note_send(struct simulation *s, struct judged_node *node,
 
 void judge_sent(struct simulation *s, const struct sim_request *request)
 {
-    uint32_t institution =
-        request->kind == REQUEST_TOKEN ? WORLD_NONE : s->judge.jobs[request->job].institution;
-
     note_send(s, &s->judge.providers[request->provider], request, "provider");
+    if (request->kind == REQUEST_INITIATE && !s->judge.jobs[request->job].is_repeat)
+        s->judge.jobs[request->job].first_sent_us = s->clocks.true_us;
     if (request->kind == REQUEST_INITIATE)
-        note_send(s, &s->judge.institutions[institution], request, "institution");
+        note_send(s, &s->judge.institutions[s->judge.jobs[request->job].institution], request,
+                  "institution");
+}
+
+/* Requests of one job, one account, or one consent that is looked up without a job. */
+static bool are_alike(const struct sim_request *a, const struct sim_request *b)
+{
+    if (a->kind == REQUEST_TOKEN || b->kind == REQUEST_TOKEN)
+        return a->kind == b->kind && a->provider == b->provider;
+    if (a->job_slot == NO_JOB || b->job_slot == NO_JOB)
+        return a->job_slot == b->job_slot && a->consent == b->consent;
+    return a->job == b->job;
 }
 
 void judge_effect(struct simulation *s, const struct sim_request *request)
@@ -264,10 +283,7 @@ void judge_effect(struct simulation *s, const struct sim_request *request)
     for (uint32_t i = 0; i < s->shell.request_capacity; i++) {
         const struct sim_request *other = &s->shell.requests[i];
 
-        if (other != request && other->in_use && !other->is_dead &&
-            (request->kind == REQUEST_TOKEN
-                 ? other->kind == REQUEST_TOKEN && other->provider == request->provider
-                 : other->kind != REQUEST_TOKEN && other->job == request->job))
+        if (other != request && other->in_use && !other->is_dead && are_alike(other, request))
             judge_fail(s, "two requests of one %s are out",
                        request->kind == REQUEST_TOKEN ? "account" : "job");
     }
@@ -282,7 +298,11 @@ void judge_accepted(struct simulation *s, const struct sim_request *request)
     int64_t window_us = quota->window_ms * US_PER_MS - 60 * US_PER_SECOND;
 
     memmove(consent->accepted_us + 1, consent->accepted_us, kept * sizeof *consent->accepted_us);
-    consent->accepted_us[0] = s->clocks.true_us;
+    /* What a repeat begins was charged when it was sent for the first time. */
+    consent->accepted_us[0] =
+        s->judge.jobs[request->job].is_repeat && s->judge.jobs[request->job].is_open
+            ? s->judge.jobs[request->job].first_sent_us
+            : s->clocks.true_us;
     consent->accepted_count = kept + 1;
     if (quota->count > 0 && consent->accepted_count > quota->count &&
         consent->accepted_us[quota->count] > s->clocks.true_us - window_us &&
@@ -346,6 +366,11 @@ void judge_reloaded(struct simulation *s)
     const struct snapshot *snapshot = virtual_shell_snapshot(&s->shell);
 
     for (uint32_t i = 0; i < s->world.provider_count; i++)
+        if ((snapshot->provider_index[i] != WORLD_NONE) != s->judge.providers[i].is_there)
+            simulation_say(s, "provider %u %s", i,
+                           snapshot->provider_index[i] != WORLD_NONE ? "comes" : "goes");
+
+    for (uint32_t i = 0; i < s->world.provider_count; i++)
         adopt_node(s, &s->judge.providers[i], &s->world.providers[i].node,
                    snapshot->provider_index[i] != WORLD_NONE);
     for (uint32_t i = 0; i < s->world.institution_count; i++)
@@ -360,7 +385,9 @@ void judge_restarting(struct simulation *s)
     s->judge.drain_heard_us = INT64_MAX;
     for (uint32_t c = 1; c <= s->world.consent_max; c++)
         s->judge.consents[c].is_forced = false;
-    for (uint64_t job = 1; job <= s->judge.job_max; job++)
+    for (uint64_t job = 1; job <= s->judge.job_max; job++) {
         s->judge.jobs[job].is_forced = false;
+        s->judge.jobs[job].success_told = false; /* what was told and not recorded is forgotten */
+    }
     judge_reloaded(s);
 }

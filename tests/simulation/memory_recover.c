@@ -32,8 +32,8 @@ static void fold_close(struct consent_past *past, const struct stored_close *clo
     } else if (close->outcome == OUTCOME_FAILED || close->outcome == OUTCOME_UNKNOWN) {
         past->consecutive_failures++;
     }
-    if (close->wait_reason == REASON_COOLDOWN && close->wait.ms > now.ms &&
-        close->wait.ms > past->not_before.ms) {
+    if (close->wait_reason != REASON_NONE && close->wait_reason != REASON_RETRY_WAIT &&
+        close->wait.ms > now.ms && close->wait.ms > past->not_before.ms) {
         past->not_before = close->wait;
         past->not_before_reason = close->wait_reason;
     }
@@ -131,6 +131,16 @@ static void recover_attempts(struct simulation *s, int64_t since_ms)
         scheduler_recover_attempt(s->shell.scheduler, sendings[i].consent,
                                   (struct utc_time){sendings[i].sent_ms}, sendings[i].is_charged,
                                   sendings[i].outcome);
+    /* What was sent for a consent that is gone its provider still counts. */
+    for (size_t i = 0; i < count && s->sabotage != SABOTAGE_FORGET; i++) {
+        const struct snapshot *snapshot = virtual_shell_snapshot(&s->shell);
+        uint32_t provider =
+            snapshot->provider_index[snapshot->consent_provider[sendings[i].consent]];
+
+        if (!snapshot->has_consent[sendings[i].consent] && provider != WORLD_NONE)
+            scheduler_recover_calls(s->shell.scheduler, provider,
+                                    (struct utc_time){sendings[i].sent_ms}, 1);
+    }
     free(sendings);
 }
 
@@ -147,6 +157,16 @@ static void recover_calls(struct simulation *s, int64_t since_ms)
                                     (struct utc_time){store->calls[i].second * MS_PER_SECOND},
                                     store->calls[i].count);
     }
+}
+
+static void recover_rechecks(struct simulation *s)
+{
+    const struct snapshot *snapshot = virtual_shell_snapshot(&s->shell);
+
+    for (uint32_t i = 0; i < s->world.provider_count; i++)
+        if (snapshot->provider_index[i] != WORLD_NONE && s->store.rechecks[i].consent != 0)
+            scheduler_recover_recheck(s->shell.scheduler, snapshot->provider_index[i],
+                                      s->store.rechecks[i].consent, s->store.rechecks[i].at);
 }
 
 /* ---- pauses and schedules ---- */
@@ -189,6 +209,19 @@ static void recover_schedules(struct simulation *s)
 }
 
 /* ---- runs ---- */
+
+/* Index of the job's bank, else of any bank of its provider; WORLD_NONE: nobody can follow it. */
+static uint32_t job_institution(const struct simulation *s, uint32_t consent)
+{
+    const struct snapshot *snapshot = virtual_shell_snapshot(&s->shell);
+    uint32_t index = snapshot->institution_index[snapshot->consent_institution[consent]];
+    uint32_t provider = snapshot->provider_index[snapshot->consent_provider[consent]];
+
+    for (uint32_t i = 0; i < snapshot->settings.institution_count && index == WORLD_NONE; i++)
+        if (snapshot->institutions[i].provider == provider)
+            index = i;
+    return index;
+}
 
 static bool is_still_member(const struct simulation *s, const struct stored_run *run, uint32_t c)
 {
@@ -242,6 +275,8 @@ static bool recover_run(struct simulation *s, struct stored_run *run)
 
         if (run->slots[c] == STORE_NOT_A_MEMBER)
             continue;
+        if (outcome == OUTCOME_NONE && run->has_job[c] != 0 && job_institution(s, c) == WORLD_NONE)
+            outcome = OUTCOME_UNKNOWN; /* its job is closed before the runs are read */
         if (outcome == OUTCOME_NONE && run->has_job[c] == 0 &&
             (is_orphan || !is_still_member(s, run, c))) {
             stage_skip(s, run, c);
@@ -288,36 +323,23 @@ static void read_attempts(const struct memory_store *store, uint64_t number,
         job->last_sent = attempt->sent;
         if (job->opened.ms == UTC_NONE.ms)
             job->opened = attempt->sent;
-        if (!job->is_repeat && job->is_answered && class_counts(job->last_class))
+        if (!job->is_repeat && (!job->is_answered || class_counts(job->last_class)))
             job->attempts_counted++;
     }
     if (job->opened.ms == UTC_NONE.ms)
         job->opened = job->last_sent = job->due;
 }
 
-static void stage_unfollowed(struct simulation *s, const struct recovered_job *job)
+static void stage_unfollowed(struct simulation *s, uint64_t number)
 {
     struct record *record = stage(&s->store, RECORD_JOB_CLOSE, simulation_now(s).utc);
 
-    record->as.job_close.job = job->job;
-    record->as.job_close.consent = job->consent;
-    record->as.job_close.run = job->run;
+    record->as.job_close.job = number;
+    record->as.job_close.consent = s->store.jobs[number].consent;
+    record->as.job_close.run = s->store.jobs[number].run;
     record->as.job_close.outcome = OUTCOME_UNKNOWN;
     record->as.job_close.reason = REASON_CONFIGURATION;
     record->as.job_close.has_new_data = TRI_UNKNOWN;
-}
-
-/* Index of the job's bank, else of any bank of its provider; WORLD_NONE: nobody can follow it. */
-static uint32_t job_institution(const struct simulation *s, uint32_t consent)
-{
-    const struct snapshot *snapshot = virtual_shell_snapshot(&s->shell);
-    uint32_t index = snapshot->institution_index[snapshot->consent_institution[consent]];
-    uint32_t provider = snapshot->provider_index[snapshot->consent_provider[consent]];
-
-    for (uint32_t i = 0; i < snapshot->settings.institution_count && index == WORLD_NONE; i++)
-        if (snapshot->institutions[i].provider == provider)
-            index = i;
-    return index;
 }
 
 static void recover_job(struct simulation *s, uint64_t number)
@@ -345,10 +367,8 @@ static void recover_job(struct simulation *s, uint64_t number)
     struct fault fault;
 
     read_attempts(&s->store, number, &job);
-    if (institution == WORLD_NONE) {
-        stage_unfollowed(s, &job);
+    if (institution == WORLD_NONE)
         return;
-    }
     if (is_gone) {
         struct consent_settings settings = {
             .hash = s->world.consents[row->consent].hash >> 32 << 32,
@@ -380,11 +400,15 @@ bool memory_store_recover(struct simulation *s)
     recover_consents(s);
     recover_attempts(s, since_ms);
     recover_calls(s, since_ms);
+    recover_rechecks(s);
     recover_pauses(s);
     recover_schedules(s);
     if (virtual_shell_dies(s, TALLY_RESTARTS_IN_RECOVERY))
         return false;
     store->orphan_count = 0;
+    for (uint64_t job = 1; job <= store->job_max; job++)
+        if (store->jobs[job].is_open && job_institution(s, store->jobs[job].consent) == WORLD_NONE)
+            stage_unfollowed(s, job);
     for (uint32_t i = 0; i < store->run_count; i++)
         if (store->runs[i].is_open && (store->runs[i].is_orphan || recover_run(s, &store->runs[i])))
             store->orphan_count++;

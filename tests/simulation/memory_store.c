@@ -301,6 +301,16 @@ static void keep_calls(struct simulation *s, const struct record *record)
         (struct stored_calls){provider, record->at.ms / MS_PER_SECOND, record->as.calls.count};
 }
 
+static void keep_recheck(struct simulation *s, const struct record *record)
+{
+    uint32_t provider = virtual_shell_snapshot(&s->shell)->provider_of[record->as.recheck.provider];
+
+    if (!record->as.recheck.is_by_hand)
+        return;
+    s->store.rechecks[provider].consent = record->as.recheck.consent;
+    s->store.rechecks[provider].at = record->at;
+}
+
 static void keep_schedule(struct simulation *s, const struct record *record)
 {
     struct stored_schedule *schedule =
@@ -340,6 +350,7 @@ static void keep_record(struct simulation *s, const struct record *record)
     case RECORD_EXPIRES:
         store->consents[record->as.expires.consent].learned_expires = record->as.expires.expires;
         break;
+    case RECORD_RECHECK: keep_recheck(s, record); break;
     case RECORD_CALLS: keep_calls(s, record); break;
     case RECORD_SCHEDULE: keep_schedule(s, record); break;
     }
@@ -402,7 +413,8 @@ static void adopt_consent(struct simulation *s, uint32_t number, bool is_first)
     row->learned_expires = UTC_NEVER;
     judge_dates_changed(s, number);
     if (is_first && row->is_held) {
-        struct record record = {.kind = RECORD_RELEASE, .at = simulation_now(s).utc};
+        struct record record = {
+            .kind = RECORD_RELEASE, .at = simulation_now(s).utc, .as.hold.source = HOLD_BY_ROW};
 
         record.as.hold.consent = number;
         memory_store_commit(s, &record, 1);

@@ -118,6 +118,10 @@ struct memory_store {
     struct utc_time paused_institution[WORLD_INSTITUTIONS];
     struct utc_time paused_schedule[WORLD_SCHEDULES];
     struct utc_time paused_consent[WORLD_CONSENTS + 1];
+    struct {
+        uint32_t consent; /* 0: none */
+        struct utc_time at;
+    } rechecks[WORLD_PROVIDERS];
     uint32_t run_max;
     uint32_t orphan_count;
     bool (*once_filter)(void *context, uint32_t consent); /* of the next run opened by hand */

@@ -12,6 +12,7 @@ static const char *const words[TALLY_KIND_COUNT] = {
     [TALLY_REPEATS] = "repeats",
     [TALLY_POLLS] = "polls",
     [TALLY_LOOK_UPS] = "look ups",
+    [TALLY_RECHECKS] = "rechecks",
     [TALLY_TOKENS] = "tokens",
     [TALLY_SKIPS] = "skips",
     [TALLY_REFRESHED] = "refreshed",
@@ -61,6 +62,7 @@ static const char *const words[TALLY_KIND_COUNT] = {
     [TALLY_WEBHOOKS_DOUBLED] = "webhooks doubled",
     [TALLY_WEBHOOKS_FORGED] = "webhooks forged",
     [TALLY_REVOCATIONS] = "revocations",
+    [TALLY_CONSENT_NEWS] = "consent news",
 };
 
 const char *tally_text(enum tally_kind kind)

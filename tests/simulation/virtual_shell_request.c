@@ -83,7 +83,7 @@ static uint32_t send_request(struct simulation *s, const struct effect *effect)
         .performed_us = s->clocks.true_us,
     };
     request->token = shell->tokens[request->provider];
-    if (effect->request != REQUEST_TOKEN)
+    if (effect->request != REQUEST_TOKEN && effect->job_slot != NO_JOB)
         request->reference = shell->jobs[effect->job_slot].reference;
     return index;
 }
@@ -95,7 +95,7 @@ void virtual_shell_perform(struct simulation *s, const struct effect *effect)
 
     if (effect->provider >= virtual_shell_snapshot(shell)->settings.provider_count)
         judge_fail(s, "an effect for provider %u, which is not configured", effect->provider);
-    if (effect->request != REQUEST_TOKEN) {
+    if (effect->request != REQUEST_TOKEN && effect->job_slot != NO_JOB) {
         struct shell_job *job = &shell->jobs[effect->job_slot];
 
         if (effect->job_slot >= shell->job_capacity || !job->is_open || job->job != effect->job)
@@ -139,6 +139,7 @@ void virtual_shell_handover(struct simulation *s, uint32_t index)
     event.as.sent.job_slot = request->job_slot;
     event.as.sent.provider = virtual_shell_snapshot(&s->shell)->provider_index[request->provider];
     event.as.sent.request = request->kind;
+    event.as.sent.consent = request->consent;
     event.as.sent.at = now.mono;
     event.as.sent.at_utc = now.utc;
     virtual_shell_request_event(s, &event);
@@ -182,19 +183,23 @@ void virtual_shell_answer(struct simulation *s, uint32_t index)
         token_answered(s, &request);
         return;
     }
+    event.as.answer.job_slot = request.job_slot;
+    event.as.answer.request = request.kind;
+    event.as.answer.answer = request.answer;
+    event.as.answer.consent = request.consent;
+    if (request.job_slot == NO_JOB) {
+        judge_answered(s, &request);
+        virtual_shell_request_event(s, &event);
+        return;
+    }
     job = &s->shell.jobs[request.job_slot];
     if (!job->is_open || job->job != request.job)
         return;
     if (s->sabotage == SABOTAGE_FORGE && request.kind == REQUEST_POLL &&
-        request.answer.class_ == CLASS_RETRY_LATER && dice_one_in(&s->random, 3)) {
-        event.as.answer.answer = request.answer;
-        request.answer.class_ = CLASS_SUCCESS;
-    } else {
+        request.answer.class_ == CLASS_RETRY_LATER && dice_one_in(&s->random, 3))
+        event.as.answer.answer.class_ = CLASS_SUCCESS;
+    else
         judge_answered(s, &request);
-    }
-    event.as.answer.job_slot = request.job_slot;
-    event.as.answer.request = request.kind;
-    event.as.answer.answer = request.answer;
     virtual_shell_request_event(s, &event);
 }
 

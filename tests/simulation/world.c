@@ -160,7 +160,7 @@ static void make_provider(struct world *world, uint32_t index)
                        .poll_max_ms = MS_PER_MINUTE * dice_between(random, 1, 15),
                        .give_up_after_ms = MS_PER_MINUTE * dice_log(random, 20, 4)},
         .in_doubt = dice_one_in(random, 2) ? IN_DOUBT_REINITIATE : IN_DOUBT_AWAIT,
-        .dedupe_window_ms = dice_one_in(random, 2) ? MS_PER_HOUR : 0,
+        .dedupe_window_ms = MS_PER_HOUR,
         .cooldown_refused_first_ms = MS_PER_MINUTE * dice_between(random, 1, 20),
         .cooldown_refused_max_ms = MS_PER_HOUR * dice_between(random, 1, 6),
         .pushback_first_ms = MS_PER_SECOND * dice_log(random, 1, 6),
@@ -171,7 +171,12 @@ static void make_provider(struct world *world, uint32_t index)
         .rate_guard_ms = dice_one_in(random, 2) ? 50 : 0,
         .needs_token = dice_one_in(random, 2),
         .can_look_up = dice_one_in(random, 2),
+        .expiry_margin_ms = dice_one_in(random, 2) ? 0 : MS_PER_MINUTE * dice_log(random, 1, 8),
     };
+    if (settings->in_doubt == IN_DOUBT_AWAIT && dice_one_in(random, 2))
+        settings->dedupe_window_ms = 0;
+    if (settings->can_look_up && !dice_one_in(random, 3))
+        settings->recheck_ms = MS_PER_HOUR * dice_between(random, 1, 30);
     if (!dice_one_in(random, 4))
         settings->quota = (struct quota_settings){(uint32_t)dice_between(random, 1, 8),
                                                   MS_PER_HOUR * dice_log(random, 1, 5)};
