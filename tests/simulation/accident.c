@@ -169,6 +169,25 @@ static void forge_webhook(struct simulation *s)
         tally_count(&s->tally, TALLY_WEBHOOKS_FORGED);
 }
 
+/* A person wants what was learned forgotten. */
+static void reset_something(struct simulation *s)
+{
+    const struct snapshot *snapshot = virtual_shell_snapshot(&s->shell);
+    struct event event = {.kind = EVENT_RESET};
+
+    if (snapshot->settings.provider_count == 0)
+        return;
+    event.as.reset.provider =
+        (uint32_t)dice_below(&s->random, (int64_t)snapshot->settings.provider_count);
+    event.as.reset.institution = UINT32_MAX;
+    for (uint32_t i = 0; i < snapshot->settings.institution_count; i++)
+        if (snapshot->institutions[i].provider == event.as.reset.provider &&
+            dice_one_in(&s->random, 3))
+            event.as.reset.institution = i;
+    if (virtual_shell_tell(s, &event))
+        tally_count(&s->tally, TALLY_RESETS);
+}
+
 /* ---- customers ---- */
 
 static void customer_moves(struct simulation *s)
@@ -244,6 +263,8 @@ static void suspend(struct simulation *s)
     simulation_say(s, "the machine is suspended for %lld s", (long long)(us / US_PER_SECOND));
     clocks_suspend(&s->clocks, us);
     tally_count(&s->tally, TALLY_SUSPENDS);
+    if (virtual_shell_is_up(&s->shell))
+        scheduler_clock_resumed(s->shell.scheduler, simulation_now(s));
     virtual_shell_wake_up(s);
 }
 
@@ -287,7 +308,12 @@ void accident_happen(struct simulation *s)
     case 7: trigger_something(s); break;
     case 8: release_something(s); break;
     case 9: open_once(s); break;
-    case 10: forge_webhook(s); break;
+    case 10:
+        if (dice_one_in(&s->random, 2))
+            forge_webhook(s);
+        else
+            reset_something(s);
+        break;
     case 11:
     case 12: customer_moves(s); break;
     case 13: clock_moves(s); break;

@@ -555,7 +555,7 @@ static void describe(struct simulation *s, const struct record *record)
     static const char *const kinds[] = {"run_open", "run_close", "job_open",  "attempt",
                                         "answer",   "reference", "job_state", "job_close",
                                         "skip",     "hold",      "release",   "recheck",
-                                        "expires",  "calls",     "schedule"};
+                                        "expires",  "calls",     "schedule",  "node"};
     char text[UTC_TEXT_SIZE];
 
     switch (record->kind) {
@@ -631,6 +631,10 @@ void judge_record(struct simulation *s, const struct record *record, const struc
     case RECORD_RECHECK: take_recheck(s, record); break;
     case RECORD_EXPIRES:
         s->judge.consents[record->as.expires.consent].learned_expires = record->as.expires.expires;
+        break;
+    case RECORD_NODE:
+        if (record->as.node.is_breaker_news)
+            tally_count(&s->tally, TALLY_BREAKER_MOVES);
         break;
     case RECORD_CALLS: break;
     case RECORD_SCHEDULE: take_schedule(s, record); break;

@@ -70,6 +70,8 @@ struct judged_charge {
     struct utc_time sent;
     uint64_t job;
     uint16_t attempt;
+    int64_t true_us;
+    uint32_t life;
 };
 
 struct judged_pause {

@@ -149,7 +149,8 @@ void judge_charge(struct simulation *s, uint32_t number, uint64_t job, uint16_t 
         consent->charge_count--;
     memmove(consent->charges + 1, consent->charges,
             consent->charge_count * sizeof *consent->charges);
-    consent->charges[0] = (struct judged_charge){at, job, attempt};
+    consent->charges[0] =
+        (struct judged_charge){at, job, attempt, s->shell.decided_us, s->shell.life};
     consent->charge_count++;
 }
 
@@ -189,6 +190,19 @@ static int64_t spacing_ms(const struct simulation *s, const struct judged_charge
     }
 }
 
+/* How long ago a charge was, as far as anybody can know. A step of the wall clock is put right in
+ * the life that sees it; what was written down before says nothing to the next one. */
+static int64_t charge_age_ms(const struct simulation *s, const struct judged_charge *charge,
+                             struct utc_time at)
+{
+    int64_t age_ms = (s->clocks.true_us - charge->true_us) / US_PER_MS;
+
+    if (s->clocks.stepped_us == INT64_MIN)
+        return at.ms - charge->sent.ms;
+    /* The clocks drift, and the smallest steps go unnoticed. */
+    return charge->life == s->shell.life ? age_ms + age_ms / 1000 + 10 * MS_PER_SECOND : INT64_MAX;
+}
+
 void judge_consent_clocks(struct simulation *s, const struct judged_job *job, struct utc_time at)
 {
     const struct judged_consent *consent = &s->judge.consents[job->consent];
@@ -197,22 +211,22 @@ void judge_consent_clocks(struct simulation *s, const struct judged_job *job, st
         &snapshot->providers[snapshot->provider_index[snapshot->consent_provider[job->consent]]];
     uint32_t used = 0;
 
-    for (uint32_t i = 0; i < consent->charge_count; i++)
-        used += consent->charges[i].sent.ms > at.ms - settings->quota.window_ms;
-    for (uint32_t i = 0; i < consent->charge_count && s->is_tracing; i++)
+    for (uint32_t i = 0; i < consent->charge_count; i++) {
+        int64_t age_ms = charge_age_ms(s, &consent->charges[i], at);
+
+        used += age_ms < settings->quota.window_ms;
         simulation_say(s, "charge %u of consent %u: %lld ms ago, job %llu", i, job->consent,
-                       (long long)(at.ms - consent->charges[i].sent.ms),
-                       (unsigned long long)consent->charges[i].job);
+                       (long long)age_ms, (unsigned long long)consent->charges[i].job);
+    }
     if (settings->quota.count > 0 && used >= settings->quota.count)
         judge_fail(s, "consent %u is sent to, and %u of its quota of %u are used", job->consent,
                    used, settings->quota.count);
     if (consent->charge_count > 0 && !job->is_forced) {
         int64_t ms = spacing_ms(s, &consent->charges[0], &settings->cooldown);
 
-        /* Without a spacing a clock that was put back may show a time before the last sending. */
-        if (ms > 0 && at.ms < consent->charges[0].sent.ms + ms)
+        if (charge_age_ms(s, &consent->charges[0], at) < ms)
             judge_fail(s, "consent %u is sent to %lld ms before its cooldown ends", job->consent,
-                       (long long)(consent->charges[0].sent.ms + ms - at.ms));
+                       (long long)(ms - charge_age_ms(s, &consent->charges[0], at)));
     }
 }
 

@@ -169,6 +169,26 @@ static void recover_rechecks(struct simulation *s)
                                       s->store.rechecks[i].consent, s->store.rechecks[i].at);
 }
 
+/* The limits are written every few seconds while anything goes on. */
+#define LIMITS_AGE_MS (30 * MS_PER_SECOND)
+
+static void recover_nodes(struct simulation *s)
+{
+    const struct snapshot *snapshot = virtual_shell_snapshot(&s->shell);
+
+    if (s->store.active.ms != UTC_NONE.ms)
+        scheduler_recover_activity(s->shell.scheduler, utc_add_ms(s->store.active, LIMITS_AGE_MS));
+    for (uint32_t i = 0; i < s->world.provider_count; i++)
+        if (snapshot->provider_index[i] != WORLD_NONE && s->store.providers[i].is_known)
+            scheduler_recover_node(s->shell.scheduler, snapshot->provider_index[i], UINT32_MAX,
+                                   &s->store.providers[i].past);
+    for (uint32_t i = 0; i < s->world.institution_count; i++)
+        if (snapshot->institution_index[i] != WORLD_NONE && s->store.institutions[i].is_known)
+            scheduler_recover_node(s->shell.scheduler,
+                                   snapshot->provider_index[s->world.institutions[i].provider],
+                                   snapshot->institution_index[i], &s->store.institutions[i].past);
+}
+
 /* ---- pauses and schedules ---- */
 
 static void recover_pause(struct simulation *s, enum scope_kind scope, uint32_t index,
@@ -401,6 +421,7 @@ bool memory_store_recover(struct simulation *s)
     recover_attempts(s, since_ms);
     recover_calls(s, since_ms);
     recover_rechecks(s);
+    recover_nodes(s);
     recover_pauses(s);
     recover_schedules(s);
     if (virtual_shell_dies(s, TALLY_RESTARTS_IN_RECOVERY))

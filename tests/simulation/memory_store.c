@@ -9,7 +9,8 @@
 
 void memory_store_init(struct memory_store *store)
 {
-    *store = (struct memory_store){.paused_all = UTC_NONE, .job_capacity = 1024};
+    *store =
+        (struct memory_store){.paused_all = UTC_NONE, .active = UTC_NONE, .job_capacity = 1024};
     store->jobs = calloc(store->job_capacity, sizeof *store->jobs);
     REQUIRE(store->jobs != NULL);
     for (uint32_t i = 0; i < WORLD_PROVIDERS; i++)
@@ -301,6 +302,20 @@ static void keep_calls(struct simulation *s, const struct record *record)
         (struct stored_calls){provider, record->at.ms / MS_PER_SECOND, record->as.calls.count};
 }
 
+static void keep_node(struct simulation *s, const struct record *record)
+{
+    const struct snapshot *snapshot = virtual_shell_snapshot(&s->shell);
+    struct stored_node *node =
+        record->as.node.institution == UINT32_MAX
+            ? &s->store.providers[snapshot->provider_of[record->as.node.provider]]
+            : &s->store.institutions[snapshot->institution_of[record->as.node.institution]];
+
+    node->is_known = true;
+    node->past = record->as.node.past;
+    if (node->past.breaker != BREAKER_CLOSED) /* a row says open or not */
+        node->past.breaker = BREAKER_OPEN;
+}
+
 static void keep_recheck(struct simulation *s, const struct record *record)
 {
     uint32_t provider = virtual_shell_snapshot(&s->shell)->provider_of[record->as.recheck.provider];
@@ -351,6 +366,7 @@ static void keep_record(struct simulation *s, const struct record *record)
         store->consents[record->as.expires.consent].learned_expires = record->as.expires.expires;
         break;
     case RECORD_RECHECK: keep_recheck(s, record); break;
+    case RECORD_NODE: keep_node(s, record); break;
     case RECORD_CALLS: keep_calls(s, record); break;
     case RECORD_SCHEDULE: keep_schedule(s, record); break;
     }

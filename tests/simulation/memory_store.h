@@ -88,6 +88,12 @@ struct stored_schedule {
     int fold;
 };
 
+/* What was learned about a node. */
+struct stored_node {
+    bool is_known;
+    struct node_past past;
+};
+
 struct stored_calls {
     uint32_t provider;
     int64_t second;
@@ -113,6 +119,9 @@ struct memory_store {
     uint32_t close_capacity;
     struct stored_consent consents[WORLD_CONSENTS + 1];
     struct stored_schedule schedules[WORLD_SCHEDULES];
+    struct stored_node providers[WORLD_PROVIDERS];
+    struct stored_node institutions[WORLD_INSTITUTIONS];
+    struct utc_time active; /* somebody was at work, as far as was written; UTC_NONE */
     struct utc_time paused_all;
     struct utc_time paused_provider[WORLD_PROVIDERS];
     struct utc_time paused_institution[WORLD_INSTITUTIONS];

@@ -13,6 +13,7 @@ static const char *const words[TALLY_KIND_COUNT] = {
     [TALLY_POLLS] = "polls",
     [TALLY_LOOK_UPS] = "look ups",
     [TALLY_RECHECKS] = "rechecks",
+    [TALLY_BREAKER_MOVES] = "breaker moves",
     [TALLY_TOKENS] = "tokens",
     [TALLY_SKIPS] = "skips",
     [TALLY_REFRESHED] = "refreshed",
@@ -63,6 +64,7 @@ static const char *const words[TALLY_KIND_COUNT] = {
     [TALLY_WEBHOOKS_FORGED] = "webhooks forged",
     [TALLY_REVOCATIONS] = "revocations",
     [TALLY_CONSENT_NEWS] = "consent news",
+    [TALLY_RESETS] = "resets",
 };
 
 const char *tally_text(enum tally_kind kind)

@@ -13,6 +13,7 @@
 #define STORAGE_RETRY_US US_PER_SECOND
 #define DRAIN_US (30 * US_PER_SECOND)
 #define FOLD_EVERY_US (10 * 60 * US_PER_SECOND)
+#define LIMITS_EVERY_US (10 * US_PER_SECOND)
 #define STEPS_PER_CHECK 64
 /* So often may it wake in one hour, with nothing to say, for reasons of its own. */
 #define IDLE_TURNS_PER_HOUR 20000
@@ -309,6 +310,11 @@ static void care(struct simulation *s)
     struct virtual_shell *shell = &s->shell;
     struct time_now now = simulation_now(s);
 
+    if (now.mono.us >= shell->next_limits.us &&
+        (scheduler_run_count(shell->scheduler) > 0 || scheduler_jobs_live(shell->scheduler) > 0)) {
+        s->store.active = now.utc;
+        shell->next_limits = mono_add_us(now.mono, LIMITS_EVERY_US);
+    }
     if (!shell->fold_wanted && now.mono.us < shell->next_fold.us)
         return;
     memory_store_fold(s);
@@ -430,6 +436,7 @@ void virtual_shell_start(struct simulation *s)
     scheduler_check(shell->scheduler);
     shell->wake = (struct wake){simulation_now(s).utc, simulation_now(s).mono};
     shell->next_fold = mono_add_us(simulation_now(s).mono, FOLD_EVERY_US);
+    shell->next_limits = simulation_now(s).mono;
     virtual_shell_replan(s);
 }
 

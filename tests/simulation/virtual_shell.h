@@ -72,6 +72,7 @@ struct virtual_shell {
     int64_t boots_at; /* monotonic clock of the next life; 0: goes on */
     uint32_t dies_in; /* so many places where it could die until it does; 0: lives on */
     struct mono_time next_fold;
+    struct mono_time next_limits;
     bool fold_wanted;
     int64_t instant_us; /* of the last turn, and turns at that instant */
     uint32_t instant_turns;

@@ -116,7 +116,9 @@ static void some_limits(const struct world *world, struct world_node *node)
     struct random *random = world->random;
     struct limit_settings *limits = &node->limits;
 
-    *limits = (struct limit_settings){0};
+    *limits = (struct limit_settings){
+        .pace = {.learns = !dice_one_in(random, 3),
+                 .floor_interval_us = US_PER_SECOND * dice_between(random, 5, 120)}};
     node->hours = some_hours(world);
     while (limits->rate_count < 3 && dice_one_in(random, 2))
         limits->rates[limits->rate_count++] = some_rate(random);
@@ -127,6 +129,21 @@ static void some_limits(const struct world *world, struct world_node *node)
 }
 
 /* ---- providers ---- */
+
+static struct breaker_settings some_breaker(struct random *random)
+{
+    int64_t first_ms = MS_PER_SECOND * dice_log(random, 5, 5);
+
+    return (struct breaker_settings){
+        .failures = dice_one_in(random, 4) ? 0 : (uint32_t)dice_between(random, 2, 10),
+        .configuration =
+            dice_one_in(random, 4) ? 0 : (uint32_t)dice_between(random, 2, BREAKER_CONSENTS_MAX),
+        .probes_max = (uint32_t)dice_between(random, 1, 3),
+        .probe_first_ms = first_ms,
+        .probe_max_ms = first_ms << dice_below(random, 5),
+        .lease_ms = MS_PER_MINUTE * dice_between(random, 1, 15),
+    };
+}
 
 static struct cooldown_settings some_cooldown(struct random *random)
 {
@@ -171,6 +188,9 @@ static void make_provider(struct world *world, uint32_t index)
         .rate_guard_ms = dice_one_in(random, 2) ? 50 : 0,
         .needs_token = dice_one_in(random, 2),
         .can_look_up = dice_one_in(random, 2),
+        .breaker = some_breaker(random),
+        .retry_budget_percent = dice_one_in(random, 3) ? 0 : (uint32_t)dice_between(random, 5, 50),
+        .revision = 1,
         .expiry_margin_ms = dice_one_in(random, 2) ? 0 : MS_PER_MINUTE * dice_log(random, 1, 8),
     };
     if (settings->in_doubt == IN_DOUBT_AWAIT && dice_one_in(random, 2))
@@ -555,7 +575,10 @@ void world_change(struct world *world, struct utc_time now)
     switch (dice_below(world->random, 10)) {
     case 0: change_institution(world); break;
     case 1: change_schedule(world); break;
-    case 2: some_limits(world, &world->providers[provider].node); break;
+    case 2:
+        some_limits(world, &world->providers[provider].node);
+        world->providers[provider].settings.revision++;
+        break;
     case 3:
         if (dice_one_in(world->random, 3))
             world->providers[provider].node.is_there = !world->providers[provider].node.is_there;
