@@ -16,7 +16,7 @@ struct recovery {
     struct time_now now;
     state_open_job_function *on_open_job;
     void *context;
-    uint8_t *slots; /* by consent number, of the run at hand: enum slot_mark */
+    uint8_t *slots;               /* by consent number, of the run at hand: enum slot_mark */
     struct number_set unfollowed; /* consents whose open job nobody can follow */
     /* Only looking (state_look.h): what a start would write is left out. */
     bool is_looking;
