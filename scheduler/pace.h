@@ -48,30 +48,30 @@ enum pace_phase {
 
 /* Only pace.c looks inside. Instants (of the monotonic clock) and intervals in microseconds. */
 struct pace {
-    int64_t interval_us;     /* learned; 0: none */
-    int64_t gap_us;          /* from the last grant to the next, while a limit is learned */
-    int64_t trial_us;        /* interval being tried out */
-    int64_t ceiling_us;      /* interval of the slowest pace known as too fast; 0: none known */
-    int64_t peak_us;         /* the fastest interval that held, slowly forgotten; 0: none yet */
-    int64_t stored_us;       /* interval when pace_result last returned true */
-    int64_t delay_us;        /* almost every result arrives within it */
-    int64_t last_us;         /* the last grant */
-    int64_t before_us;       /* the grant before it */
-    int64_t heard_us;        /* the last result, or the first grant after a long silence */
-    int64_t drop_us;         /* results of requests sent before it speak of an older pace */
-    int64_t phase_us;        /* begin of the phase */
-    int64_t probe_us;        /* no probe before it */
-    int64_t knock_us;        /* the first faster request */
-    int64_t shadow_us;       /* a refusal until here may be due to the faster requests */
-    int64_t stretch_gap_us;  /* overloaded stretch: the interval at which it was sent, */
-    int64_t stretch_from_us; /* its first refusal, */
-    int64_t stretch_to_us;   /* and the drop that ended it */
-    int64_t count_us[2];     /* begin of this and of the last counting period, */
-    uint32_t count[2];       /* and the grants in them */
-    int32_t credit_ppm;      /* refusals that probes may cost, in millionths of a request */
+    int64_t interval_us;      /* learned; 0: none */
+    int64_t gap_us;           /* from the last grant to the next, while a limit is learned */
+    int64_t trial_us;         /* interval being tried out */
+    int64_t ceiling_us;       /* interval of the slowest pace known as too fast; 0: none known */
+    int64_t peak_us;          /* the fastest interval that held, slowly forgotten; 0: none yet */
+    int64_t stored_us;        /* interval when pace_result last returned true */
+    int64_t delay_us;         /* almost every result arrives within it */
+    int64_t last_us;          /* the last grant */
+    int64_t before_us;        /* the grant before it */
+    int64_t heard_us;         /* the last result, or the first grant after a long silence */
+    int64_t drop_us;          /* results of requests sent before it speak of an older pace */
+    int64_t phase_us;         /* begin of the phase */
+    int64_t probe_us;         /* no probe before it */
+    int64_t knock_us;         /* the first faster request */
+    int64_t shadow_us;        /* a refusal until here may be due to the faster requests */
+    int64_t stretch_gap_us;   /* overloaded stretch: the interval at which it was sent, */
+    int64_t stretch_after_us; /* not before it, */
+    int64_t stretch_from_us;  /* its first refusal, */
+    int64_t stretch_to_us;    /* and the drop that ended it */
+    int64_t count_us[2];      /* begin of this and of the last counting period, */
+    uint32_t count[2];        /* and the grants in them */
+    int32_t credit_ppm;       /* refusals that probes may cost, in millionths of a request */
     uint32_t stretch_refused;
     uint32_t stretch_accepted; /* reported since the drop */
-    uint32_t stretch_penalty;  /* refusals even after the drop */
     uint32_t trial_sent;       /* faster requests whose results decide, */
     uint32_t trial_done;       /* those that have reported, */
     uint32_t trial_troubles;   /* and those in trouble */
@@ -85,6 +85,7 @@ struct pace {
     uint32_t ends;     /* of late: successes and troubles, */
     uint32_t troubles; /* and the troubles among them */
     enum pace_phase phase;
+    bool holds;      /* a success of the pace since the last drop is known */
     bool was_proven; /* the overload began in a climb: the interval below it held before */
     bool is_first;   /* the climb follows a knock, not another climb */
 };
