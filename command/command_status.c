@@ -31,6 +31,19 @@ static long long number_of(const json_t *object, const char *key)
     return json_integer_value(json_object_get(object, key));
 }
 
+/* What does not fit into the run's window, and because of what. */
+static void print_misfit(const json_t *line)
+{
+    if (number_of(line, "will_miss") + number_of(line, "skipped_early") == 0)
+        return;
+    printf("    WILL NOT FIT: %lld to miss the deadline, %lld skipped already; limit %s at %s",
+           number_of(line, "will_miss"), number_of(line, "skipped_early"), text_of(line, "limit"),
+           text_of(line, "limit_provider"));
+    if (json_is_string(json_object_get(line, "limit_institution")))
+        printf("/%s", text_of(line, "limit_institution"));
+    putchar('\n');
+}
+
 static void print_run(const json_t *line)
 {
     long long due = number_of(line, "due");
@@ -44,6 +57,7 @@ static void print_run(const json_t *line)
     printf("    deadline %s  eta %s  refreshed %lld  partial %lld  deduplicated %lld\n",
            text_of(line, "deadline_at"), text_of(line, "eta_at"), number_of(line, "refreshed"),
            number_of(line, "partial"), number_of(line, "deduplicated"));
+    print_misfit(line);
     printf("    reconnect %lld  failed %lld  skipped %lld  unknown %lld\n",
            number_of(line, "reconnect_required"), number_of(line, "failed"),
            number_of(line, "skipped"), number_of(line, "unknown"));

@@ -176,6 +176,8 @@ void engine_care(struct engine *engine, struct time_now now)
     if (is_active(engine) || engine->is_care_due)
         write_limits(engine, now);
     engine->is_care_due = is_active(engine);
+    if (scheduler_run_count(engine->scheduler) > 0)
+        engine_foretell(engine, now);
     if (now.mono.us >= engine->next_summary.us)
         tick_summary(engine, now);
     expiry_watch_tick(engine->expiry, now);

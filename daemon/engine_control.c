@@ -62,6 +62,36 @@ static struct audit audit_of(const struct ask *ask, const char *action, const ch
 
 /* ---- status ---- */
 
+/* When the run should end: as the core expects it or, before that has looked, on a straight line
+ * from the start; an estimate either way. And what will not fit. */
+static void add_forecast(const struct ask *ask, const struct run_view *view, uint32_t done,
+                         json_t *object)
+{
+    const struct scheduler_settings *settings = &ask->engine->settings;
+    struct utc_time finish = view->finish;
+
+    if (finish.ms == UTC_NONE.ms && done > 0 && done < view->due &&
+        ask->now.utc.ms > view->started.ms)
+        finish = utc_add_ms(ask->now.utc, (ask->now.utc.ms - view->started.ms) *
+                                              (int64_t)(view->due - done) / done);
+    json_object_set_new(object, "eta_at", instant(finish));
+    json_object_set_new(object, "slack_ms",
+                        finish.ms == UTC_NONE.ms || view->deadline.ms == UTC_NEVER.ms
+                            ? json_null()
+                            : json_integer(view->deadline.ms - finish.ms));
+    json_object_set_new(object, "will_miss", json_integer(view->will_miss));
+    json_object_set_new(object, "skipped_early", json_integer(view->skipped_early));
+    if (view->limit == REASON_NONE)
+        return;
+    json_object_set_new(object, "limit", json_string(reason_text(view->limit)));
+    if (view->limit_provider < settings->provider_count)
+        json_object_set_new(object, "limit_provider",
+                            json_string(settings->providers[view->limit_provider].name));
+    if (view->limit_institution < settings->institution_count)
+        json_object_set_new(object, "limit_institution",
+                            json_string(settings->institutions[view->limit_institution].name));
+}
+
 static json_t *run_object(const struct ask *ask, const struct run_view *view)
 {
     char text[UTC_TEXT_SIZE];
@@ -78,14 +108,7 @@ static json_t *run_object(const struct ask *ask, const struct run_view *view)
     }
     json_object_set_new(object, "open_jobs", json_integer(view->open_jobs));
     json_object_set_new(object, "waiting", json_integer(view->waiting));
-    /* A straight line from the start: honest for an even night, and said to be an estimate. */
-    if (done > 0 && done < view->due && ask->now.utc.ms > view->started.ms)
-        json_object_set_new(
-            object, "eta_at",
-            instant(utc_add_ms(ask->now.utc, (ask->now.utc.ms - view->started.ms) *
-                                                 (int64_t)(view->due - done) / done)));
-    else
-        json_object_set_new(object, "eta_at", json_null());
+    add_forecast(ask, view, done, object);
     return object;
 }
 

@@ -41,6 +41,13 @@ struct decisions {
     uint32_t effect_capacity;
 };
 
+/* What people were told of a run that will not fit. */
+struct foretold {
+    uint32_t run; /* 0: free */
+    uint32_t count;
+};
+#define FORETOLD_MAX 64
+
 /* One request on its way. */
 struct flight {
     struct engine *engine;
@@ -111,6 +118,8 @@ struct engine {
     struct mono_time next_care;
     struct mono_time next_limits;
     struct mono_time next_summary;
+    struct mono_time next_forecast;
+    struct foretold foretold[FORETOLD_MAX];
 
     struct webhook_listener *webhooks;
     struct engine_control *control;
@@ -135,6 +144,9 @@ void engine_fail(struct engine *engine, const struct fault *fault);
 
 /* Index that the account of `link` has in the configuration in force; UINT32_MAX: gone. */
 uint32_t engine_link_index(const struct engine *engine, const struct provider_link *link);
+
+/* engine_forecast.c: tell people of runs that will not fit, once and whenever it doubles. */
+void engine_foretell(struct engine *engine, struct time_now now);
 
 /* engine_clock.c: tell the core of a clock that was set and of a machine that slept. */
 void engine_look_at_clocks(struct engine *engine, struct time_now now);

@@ -83,6 +83,33 @@ static void backlog_metrics(const struct engine *engine, struct text *page)
     }
 }
 
+static void forecast_metrics(const struct engine *engine, struct text *page)
+{
+    struct run_view view;
+
+    metric(page, "refreshd_run_will_miss", "gauge",
+           "Slots of open runs that should not be sent before the deadline, by schedule.");
+    for (uint32_t i = 0; i < scheduler_run_count(engine->scheduler); i++) {
+        scheduler_run_view(engine->scheduler, i, &view);
+        if (view.schedule >= engine->settings.schedule_count)
+            continue;
+        text_append_format(page, "refreshd_run_will_miss{schedule=\"%s\",trigger=\"%s\"} %u\n",
+                           engine->settings.schedules[view.schedule].name,
+                           trigger_text(view.trigger), view.will_miss);
+    }
+    metric(page, "refreshd_run_slack_seconds", "gauge",
+           "From the expected end of open runs to their deadline, by schedule.");
+    for (uint32_t i = 0; i < scheduler_run_count(engine->scheduler); i++) {
+        scheduler_run_view(engine->scheduler, i, &view);
+        if (view.finish.ms == UTC_NONE.ms || view.deadline.ms == UTC_NEVER.ms)
+            continue;
+        text_append_format(
+            page, "refreshd_run_slack_seconds{schedule=\"%s\",trigger=\"%s\"} %" PRId64 "\n",
+            engine->settings.schedules[view.schedule].name, trigger_text(view.trigger),
+            (view.deadline.ms - view.finish.ms) / MS_PER_SECOND);
+    }
+}
+
 static void provider_metrics(const struct engine *engine, struct time_now now, struct text *page)
 {
     struct node_view view;
@@ -199,6 +226,7 @@ static void write_metrics(const struct status_surface *surface, struct text *pag
     text_append_format(page, "refreshd_clock_resumes_total %" PRIu64 "\n", engine->clock_resumes);
     outcome_metrics(surface, page);
     backlog_metrics(engine, page);
+    forecast_metrics(engine, page);
     provider_metrics(engine, now, page);
     metric(page, "refreshd_learned_rate", "gauge",
            "Learned pace of initiations per second, where there is one.");

@@ -172,8 +172,6 @@ static void check_shares(const struct scheduler *scheduler, uint32_t index)
             continue;
         populated += institution->population > 0;
         active += institution->is_active;
-        REQUIRE(provider->node.jobs_max == 0 ||
-                institution->jobs_share.earned <= provider->node.jobs_max);
     }
     REQUIRE(populated == provider->populated && active == provider->active);
 }

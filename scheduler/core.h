@@ -288,6 +288,7 @@ struct forecast {
     struct utc_time goal;   /* the deadline less a margin */
     struct utc_time finish; /* when the last job should have ended; UTC_NONE: not known */
     uint32_t will_miss;     /* slots that will not be sent before the deadline */
+    uint32_t skipped;       /* of the run's skipped_early, when this was found */
     enum reason limit;      /* because of this */
     uint32_t institution;   /* at this one; NONE_INDEX: at the provider itself */
     uint32_t provider;      /* place; NONE_INDEX: no limit decides */
@@ -383,6 +384,7 @@ struct run {
     struct utc_time review_at; /* of its pace */
     struct utc_time census_at; /* when its slots were last looked at for that; UTC_NONE */
     struct forecast forecast;
+    uint32_t skipped_early; /* slots that could not be sent any more, skipped before the deadline */
 };
 
 struct park_entry {

@@ -60,8 +60,8 @@ void deadline_pace_consent_moves(struct scheduler *scheduler, uint32_t consent, 
 {
     uint32_t from = scheduler->consents[consent].institution;
 
-    if (scheduler->run_count == 0 || from == to)
-        return;
+    if (scheduler->run_count == 0 || from == to || scheduler->is_recovering)
+        return; /* recovery counts at its end, when each consent is where it belongs */
     for (uint32_t i = 0; i < scheduler->run_capacity; i++) {
         struct run *run = &scheduler->runs[i];
         uint32_t slot = run->in_use ? run_find_slot(scheduler, run, consent) : NONE_INDEX;
@@ -85,6 +85,15 @@ void deadline_pace_begin(struct scheduler *scheduler, struct run *run)
                                       .finish = UTC_NONE,
                                       .institution = NONE_INDEX,
                                       .provider = NONE_INDEX};
+}
+
+void deadline_pace_recount(struct scheduler *scheduler, struct run *run)
+{
+    memset(deadline_pace_cell(scheduler, run, 0), 0,
+           scheduler->pace.institutions * sizeof(struct deadline_cell));
+    run->unsent = 0;
+    for (uint32_t i = run->first; i < run->first + run->count; i++)
+        deadline_pace_slot_came(scheduler, i);
 }
 
 void deadline_pace_request(struct provider *provider, enum request_kind request)
@@ -401,6 +410,12 @@ static struct review look_at(struct scheduler *scheduler, struct run *run)
     if (run->cursor < run->count)
         review.forecast.finish =
             utc_later(review.forecast.finish, utc_sooner(last_due, review.forecast.goal));
+    if (review.forecast.will_miss == 0) { /* what was skipped early keeps its reason */
+        review.forecast.limit = run->forecast.limit;
+        review.forecast.institution = run->forecast.institution;
+        review.forecast.provider = run->forecast.provider;
+    }
+    review.forecast.skipped = run->skipped_early;
     run->forecast = review.forecast;
     return review;
 }
@@ -458,10 +473,12 @@ static void walk(struct scheduler *scheduler, struct run *run)
 
         if (!deadline_sweep_go_on(scheduler, run))
             return;
-        if (phase == WALK_CENSUS)
+        if (phase == WALK_CENSUS) {
             take_census(scheduler, run);
-        else if (phase == WALK_SKIP)
+        } else if (phase == WALK_SKIP) {
+            (void)look_at(scheduler, run);
             (void)deadline_sweep_pull(scheduler, run);
+        }
     }
 }
 

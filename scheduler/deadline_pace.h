@@ -32,6 +32,8 @@ void deadline_pace_slot_went(struct scheduler *scheduler, uint32_t slot);
 void deadline_pace_consent_moves(struct scheduler *scheduler, uint32_t consent, uint32_t to);
 /* Start counting a run whose place may have been used before. */
 void deadline_pace_begin(struct scheduler *scheduler, struct run *run);
+/* Count a recovered run, of which no slot has a job yet, anew. */
+void deadline_pace_recount(struct scheduler *scheduler, struct run *run);
 /* A request goes out: how many polls a job takes is learned. */
 void deadline_pace_request(struct provider *provider, enum request_kind request);
 /* Review the run when it is time to, and go on with what follows from it. Requires: opened, before

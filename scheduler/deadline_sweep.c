@@ -169,6 +169,7 @@ static void skip_slot(struct scheduler *scheduler, struct run *run, uint32_t ind
     pace->left--;
     run_slot_detach(scheduler, index);
     run_slot_skip(scheduler, index, REASON_RATE);
+    run->skipped_early++;
 }
 
 /* Only what can go at once is woken: a state that keeps a slot from being sent may have ended when

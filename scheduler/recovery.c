@@ -334,6 +334,7 @@ static void place_slots(struct scheduler *scheduler, struct run *run)
         scheduler->slots[i].phase =
             scheduler->consents[scheduler->slots[i].consent].hash_high + phase;
     run_sort(scheduler, run);
+    deadline_pace_recount(scheduler, run);
 }
 
 /* Jobs find their slots when these are sorted; until then they keep the run's place. */

@@ -225,7 +225,8 @@ struct run_view {
     struct utc_time finish;     /* the last job should have ended; UTC_NONE: not known. The run's
                                    slack is its deadline less this */
     uint32_t will_miss;         /* slots that should not be sent before the deadline; 0: it fits */
-    enum reason limit;          /* that decides it: `rate`, `concurrency`, `window`, ... */
+    uint32_t skipped_early;     /* slots skipped because nothing could send them in time any more */
+    enum reason limit;          /* that decides both: `rate`, `concurrency`, `window`, ... */
     uint32_t limit_provider;    /* settings index; UINT32_MAX: none, or gone */
     uint32_t limit_institution; /* settings index; UINT32_MAX: at the provider itself */
 };

@@ -53,12 +53,16 @@ static void view_forecast(const struct scheduler *scheduler, const struct run *r
                           struct run_view *view)
 {
     const struct forecast *forecast = &run->forecast;
+    uint32_t skipped_since;
 
     view->finish = forecast->finish.ms == UTC_NONE.ms
                        ? UTC_NONE
                        : utc_later(forecast->finish, scheduler->now.utc);
-    view->will_miss = forecast->will_miss;
-    view->limit = forecast->will_miss > 0 ? forecast->limit : REASON_NONE;
+    /* What was skipped since is not missed once more. */
+    skipped_since = run->skipped_early - forecast->skipped;
+    view->will_miss = forecast->will_miss > skipped_since ? forecast->will_miss - skipped_since : 0;
+    view->skipped_early = run->skipped_early;
+    view->limit = view->will_miss > 0 || run->skipped_early > 0 ? forecast->limit : REASON_NONE;
     view->limit_provider = NONE_INDEX;
     view->limit_institution = NONE_INDEX;
     if (forecast->provider != NONE_INDEX)
