@@ -239,6 +239,11 @@ static void parse_fields(struct api_parse *parse, const struct yaml_node *node,
         {"access_token", &out->access_token},
         {"token_type", &out->token_type},
         {"expires_in", &out->expires_in},
+        {"items", &out->maintenance.items},
+        {"name", &out->maintenance.name},
+        {"windows", &out->maintenance.windows},
+        {"start", &out->maintenance.start},
+        {"end", &out->maintenance.end},
     };
 
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
@@ -257,6 +262,27 @@ static void parse_verdicts(struct api_parse *parse, const struct yaml_node *node
 
     api_parse_words(parse, node, "verdicts", "active|reconnect|suspended|not_ready", values,
                     &out->verdicts, &out->verdict_count);
+}
+
+/* A status with its words, windows with their ends, or both. */
+static void parse_maintenance(struct api_parse *parse, const struct yaml_node *node,
+                              struct api_answer *out)
+{
+    static const int values[] = {1, 0};
+    const struct yaml_node *words = yaml_get(node, "statuses");
+
+    if (words != NULL)
+        api_parse_words(parse, words, "statuses", "maintenance|open", values, &out->verdicts,
+                        &out->verdict_count);
+    if ((words != NULL) != (out->status.pointer_count > 0))
+        api_parse_error(parse, node, "the answer needs both status and statuses, or neither");
+    if (out->maintenance.windows.pointer_count > 0 &&
+        (out->maintenance.start.pointer_count == 0 || out->maintenance.end.pointer_count == 0))
+        api_parse_error(parse, node, "windows need start and end: where each has its instants");
+    if (words == NULL && out->maintenance.windows.pointer_count == 0)
+        api_parse_error(parse, node,
+                        "the answer tells of no maintenance: it needs status and statuses, or "
+                        "windows, or both");
 }
 
 void api_parse_errors(struct api_parse *parse, const struct yaml_node *node)
@@ -290,6 +316,9 @@ void api_parse_answer(struct api_parse *parse, const struct yaml_node *node, enu
         [REQUEST_TOKEN] = {"access_token|token_type|expires_in|default_lifetime|code|message|"
                            "error_id|request_id",
                            "access_token", NULL},
+        [REQUEST_INSTITUTIONS] = {"items|name|status|statuses|windows|start|end|code|message|"
+                                  "error_id|request_id",
+                                  "items", "name"},
     };
     const struct yaml_node *field;
 
@@ -315,6 +344,8 @@ void api_parse_answer(struct api_parse *parse, const struct yaml_node *node, enu
         parse_children(parse, field, out);
     if ((field = yaml_get(node, "verdicts")) != NULL)
         parse_verdicts(parse, field, out);
+    if (kind == REQUEST_INSTITUTIONS)
+        parse_maintenance(parse, node, out);
     if ((field = yaml_get(node, "default_lifetime")) != NULL)
         (void)api_parse_duration(parse, field, "default_lifetime", MS_PER_SECOND, 30 * MS_PER_DAY,
                                  &out->default_lifetime_ms);

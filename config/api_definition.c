@@ -176,20 +176,28 @@ static void parse_completion(struct api_parse *parse, const struct yaml_node *no
 
 static void parse_requests(struct api_parse *parse, const struct yaml_node *node)
 {
-    static const char *const names[] = {"initiate", "poll", "look_up"};
+    static const struct {
+        const char *name;
+        enum request_kind kind;
+    } kinds[] = {
+        {"initiate", REQUEST_INITIATE},
+        {"poll", REQUEST_POLL},
+        {"look_up", REQUEST_LOOK_UP},
+        {"institutions", REQUEST_INSTITUTIONS},
+    };
     struct api_definition *definition = parse->definition;
     const api_mode_set all = (api_mode_set)((1u << definition->mode_count) - 1);
 
-    if (!api_parse_mapping(parse, node, "requests", "initiate|poll|look_up"))
+    if (!api_parse_mapping(parse, node, "requests", "initiate|poll|look_up|institutions"))
         return;
     (void)api_parse_required(parse, node, "requests", "initiate");
     (void)api_parse_required(parse, node, "requests", "poll");
-    for (int kind = REQUEST_INITIATE; kind <= REQUEST_LOOK_UP; kind++) {
-        const struct yaml_node *value = yaml_get(node, names[kind]);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const struct yaml_node *value = yaml_get(node, kinds[i].name);
 
         if (value != NULL)
-            api_parse_request(parse, value, (enum request_kind)kind, all,
-                              &definition->requests[kind]);
+            api_parse_request(parse, value, kinds[i].kind, all,
+                              &definition->requests[kinds[i].kind]);
     }
 }
 

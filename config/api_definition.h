@@ -23,7 +23,7 @@
 
 #define API_MODES_MAX 8
 #define API_FLAGS_MAX 8
-#define API_REQUEST_COUNT 4 /* values of enum request_kind */
+#define API_REQUEST_COUNT 5 /* values of enum request_kind */
 
 /* ---- what a template can hold ---- */
 
@@ -155,6 +155,17 @@ struct api_answer {
     struct api_children children;
     const struct api_word *verdicts; /* look_up: status word to enum look_up_verdict */
     uint32_t verdict_count;
+    struct api_maintenance maintenance; /* institutions */
+};
+
+/* The maintenance that the answer to `institutions` tells. Status words are in `verdicts`: 1 means
+ * in maintenance, 0 not. */
+struct api_maintenance {
+    struct api_source items;   /* an array, one item for each institution */
+    struct api_source name;    /* in each item; compared with the name of ours */
+    struct api_source windows; /* in each item: one object, or an array of them */
+    struct api_source start;   /* in each window: instants; no end: until further notice */
+    struct api_source end;
 };
 
 #define API_ACCEPTED_MAX 16

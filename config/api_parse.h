@@ -11,7 +11,7 @@
 #include "config/api_definition.h"
 #include "config/yaml_tree.h"
 
-#define API_REQUEST_NAMES "initiate|poll|look_up|token"
+#define API_REQUEST_NAMES "initiate|poll|look_up|token|institutions"
 
 struct api_parse {
     struct arena *arena;

@@ -7,7 +7,8 @@
 
 static const char *const method_words[] = {"GET", "POST", "PUT"};
 static const char *const request_whats[] = {"the request \"initiate\"", "the request \"poll\"",
-                                            "the request \"look_up\"", "the token request"};
+                                            "the request \"look_up\"", "the token request",
+                                            "the request \"institutions\""};
 
 static void parse_url(struct api_parse *parse, const struct yaml_node *node, const char *what,
                       enum request_kind kind, api_mode_set modes, struct api_request *out)

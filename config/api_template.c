@@ -7,6 +7,8 @@
 
 #define BIT(kind) (1u << (kind))
 #define IN_ALL (BIT(REQUEST_INITIATE) | BIT(REQUEST_POLL) | BIT(REQUEST_LOOK_UP))
+/* Requests that are about no consent. */
+#define OF_ACCOUNT (BIT(REQUEST_TOKEN) | BIT(REQUEST_INSTITUTIONS))
 #define ANYWHERE (BIT(API_IN_PATH) | BIT(API_IN_HEADER) | BIT(API_IN_JSON) | BIT(API_IN_FORM))
 #define NOT_IN_PATH (ANYWHERE & ~BIT(API_IN_PATH))
 
@@ -27,17 +29,18 @@ static const struct variable_rule variable_rules[API_VARIABLE_COUNT] = {
     [API_VARIABLE_CALLBACK_URL] = {"callback_url", BIT(REQUEST_INITIATE), NOT_IN_PATH, true},
     [API_VARIABLE_FROM] = {"from", BIT(REQUEST_INITIATE), NOT_IN_PATH, true},
     [API_VARIABLE_TO] = {"to", BIT(REQUEST_INITIATE), NOT_IN_PATH, true},
-    [API_VARIABLE_CLIENT_ID] = {"client_id", IN_ALL | BIT(REQUEST_TOKEN), ANYWHERE, false},
+    [API_VARIABLE_CLIENT_ID] = {"client_id", IN_ALL | OF_ACCOUNT, ANYWHERE, false},
     [API_VARIABLE_SCOPE] = {"scope", BIT(REQUEST_TOKEN), NOT_IN_PATH, true},
-    [API_VARIABLE_CLIENT_SECRET] = {"client_secret", IN_ALL | BIT(REQUEST_TOKEN), NOT_IN_PATH,
+    [API_VARIABLE_CLIENT_SECRET] = {"client_secret", IN_ALL | OF_ACCOUNT, NOT_IN_PATH,
                                     false},
-    [API_VARIABLE_BASIC] = {"basic_credentials", IN_ALL | BIT(REQUEST_TOKEN), BIT(API_IN_HEADER),
+    [API_VARIABLE_BASIC] = {"basic_credentials", IN_ALL | OF_ACCOUNT, BIT(API_IN_HEADER),
                             false},
-    [API_VARIABLE_TOKEN] = {"token", IN_ALL, NOT_IN_PATH, false},
+    [API_VARIABLE_TOKEN] = {"token", IN_ALL | BIT(REQUEST_INSTITUTIONS), NOT_IN_PATH, false},
     [API_VARIABLE_CUSTOMER_SECRET] = {"customer_secret", IN_ALL, NOT_IN_PATH, true},
 };
 
-static const char *const request_names[] = {"initiate", "poll", "look_up", "token"};
+static const char *const request_names[] = {"initiate", "poll", "look_up", "token",
+                                            "institutions"};
 
 const char *api_variable_text(enum api_variable variable)
 {

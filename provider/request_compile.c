@@ -366,8 +366,8 @@ enum result request_compile(const struct api_definition *definition, int mode, c
     }
     made->look_back_max_ms = definition->look_back_max_ms;
     made->uses_look_back = definition->uses_look_back;
-    for (int kind = REQUEST_INITIATE; kind <= REQUEST_LOOK_UP; kind++)
-        if (definition->requests[kind].is_used)
+    for (int kind = REQUEST_INITIATE; kind < API_REQUEST_COUNT; kind++)
+        if (kind != REQUEST_TOKEN && definition->requests[kind].is_used)
             compile_one(&writer, &definition->requests[kind], base_url, NULL,
                         &made->requests[kind]);
     if (auth->has_token)

@@ -44,7 +44,13 @@ enum event_kind {
 };
 
 /* The kinds of request; also what an effect asks for. */
-enum request_kind { REQUEST_INITIATE, REQUEST_POLL, REQUEST_LOOK_UP, REQUEST_TOKEN };
+enum request_kind {
+    REQUEST_INITIATE,
+    REQUEST_POLL,
+    REQUEST_LOOK_UP,
+    REQUEST_TOKEN,
+    REQUEST_INSTITUTIONS, /* the provider's list of institutions, for their maintenance */
+};
 
 /* What a consent look-up said. */
 enum look_up_verdict {
