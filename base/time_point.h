@@ -29,6 +29,12 @@ struct time_now {
     struct mono_time mono;
 };
 
+/* [start, end) */
+struct utc_span {
+    struct utc_time start;
+    struct utc_time end; /* UTC_NEVER: until further notice */
+};
+
 #define UTC_NEVER ((struct utc_time){INT64_MAX})
 #define UTC_NONE ((struct utc_time){INT64_MIN}) /* "no such instant": nothing happened yet */
 #define MONO_NEVER ((struct mono_time){INT64_MAX})

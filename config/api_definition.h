@@ -131,6 +131,16 @@ struct api_word {
     int value;        /* enum api_status or enum look_up_verdict */
 };
 
+/* The maintenance that the answer to `institutions` tells. Status words are in `verdicts`: 1 means
+ * in maintenance, 0 not. */
+struct api_maintenance {
+    struct api_source items;   /* an array, one item for each institution */
+    struct api_source name;    /* in each item; compared with the name of ours */
+    struct api_source windows; /* in each item: one object, or an array of them */
+    struct api_source start;   /* in each window: instants; no end: until further notice */
+    struct api_source end;
+};
+
 struct api_answer {
     struct api_source job;   /* the provider's job id; initiate: required */
     bool job_may_be_integer; /* job_type: integer; else an id of the wrong type is no id */
@@ -156,16 +166,6 @@ struct api_answer {
     const struct api_word *verdicts; /* look_up: status word to enum look_up_verdict */
     uint32_t verdict_count;
     struct api_maintenance maintenance; /* institutions */
-};
-
-/* The maintenance that the answer to `institutions` tells. Status words are in `verdicts`: 1 means
- * in maintenance, 0 not. */
-struct api_maintenance {
-    struct api_source items;   /* an array, one item for each institution */
-    struct api_source name;    /* in each item; compared with the name of ours */
-    struct api_source windows; /* in each item: one object, or an array of them */
-    struct api_source start;   /* in each window: instants; no end: until further notice */
-    struct api_source end;
 };
 
 #define API_ACCEPTED_MAX 16

@@ -31,16 +31,13 @@ static const struct variable_rule variable_rules[API_VARIABLE_COUNT] = {
     [API_VARIABLE_TO] = {"to", BIT(REQUEST_INITIATE), NOT_IN_PATH, true},
     [API_VARIABLE_CLIENT_ID] = {"client_id", IN_ALL | OF_ACCOUNT, ANYWHERE, false},
     [API_VARIABLE_SCOPE] = {"scope", BIT(REQUEST_TOKEN), NOT_IN_PATH, true},
-    [API_VARIABLE_CLIENT_SECRET] = {"client_secret", IN_ALL | OF_ACCOUNT, NOT_IN_PATH,
-                                    false},
-    [API_VARIABLE_BASIC] = {"basic_credentials", IN_ALL | OF_ACCOUNT, BIT(API_IN_HEADER),
-                            false},
+    [API_VARIABLE_CLIENT_SECRET] = {"client_secret", IN_ALL | OF_ACCOUNT, NOT_IN_PATH, false},
+    [API_VARIABLE_BASIC] = {"basic_credentials", IN_ALL | OF_ACCOUNT, BIT(API_IN_HEADER), false},
     [API_VARIABLE_TOKEN] = {"token", IN_ALL | BIT(REQUEST_INSTITUTIONS), NOT_IN_PATH, false},
     [API_VARIABLE_CUSTOMER_SECRET] = {"customer_secret", IN_ALL, NOT_IN_PATH, true},
 };
 
-static const char *const request_names[] = {"initiate", "poll", "look_up", "token",
-                                            "institutions"};
+static const char *const request_names[] = {"initiate", "poll", "look_up", "token", "institutions"};
 
 const char *api_variable_text(enum api_variable variable)
 {

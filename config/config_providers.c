@@ -291,6 +291,29 @@ static void make_cooldown_wait(struct load *load, struct provider_settings *sett
         settings->cooldown_refused_first_ms = ms;
 }
 
+/* --- Maintenance ------------------------------------------------------------------------------ */
+
+#define MAINTENANCE_EVERY_MS MS_PER_HOUR
+
+/* On where the API can be asked: one call an hour is less than one refresh that could not succeed,
+ * and those use up quotas of consents. */
+static void make_maintenance(struct load *load, const struct config_provider *provider,
+                             struct provider_settings *settings, const struct yaml_node *node)
+{
+    static const char path[] = "providers.*.maintenance.every";
+    const struct yaml_node *under = part(node, "maintenance");
+    const char *text = config_get_text(under, path);
+    bool is_never = text != NULL && option_value_of(option_find(path), text).is_word;
+    bool can_ask = provider->definition->requests[REQUEST_INSTITUTIONS].is_used;
+
+    if (text != NULL && !is_never && !can_ask)
+        diagnostics_error(load->diagnostics, config_get_place(under, path),
+                          "API %s does not tell of maintenance: leave \"maintenance\" out",
+                          provider->definition->name);
+    if (can_ask && !is_never)
+        settings->maintenance_every_ms = config_get_number(under, path, MAINTENANCE_EVERY_MS);
+}
+
 /* --- Institutions ---------------------------------------------------------------------------- */
 
 static void make_institutions(struct load *load, uint32_t index, const struct yaml_node *node)
@@ -383,6 +406,7 @@ static void make_provider(struct load *load, uint32_t index, const struct yaml_n
     settings->in_doubt = provider->definition->in_doubt;
     settings->dedupe_window_ms = provider->definition->dedupe_window_ms;
     settings->needs_token = mode >= 0 && provider->definition->modes[mode].has_token;
+    make_maintenance(load, provider, settings, node);
     settings->can_look_up = provider->definition->requests[REQUEST_LOOK_UP].is_used;
 }
 

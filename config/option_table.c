@@ -423,6 +423,18 @@ const struct config_option option_table[] = {
     LIMIT_ROWS("providers.*.institutions.*"),
     PACE_ROWS("providers.*.institutions.*", .default_note = "as `default`",
               .default_note = "as `default`"),
+    {.path = "providers.*.maintenance",
+     .type = OPTION_MAPPING,
+     .help = "Maintenance of institutions that the provider tells, in its list of them."},
+    {.path = "providers.*.maintenance.every",
+     .type = OPTION_DURATION,
+     .default_note = "`1h` where the API definition can ask",
+     .words = "never",
+     .min = SECONDS(1),
+     .max = DAYS(7),
+     .help =
+         "How often it is read; one call, which pays the provider's rates. Nothing is initiated "
+         "at an institution while it is in maintenance."},
     {.path = "providers.*.proxy",
      .type = OPTION_URL,
      .default_note = "none",

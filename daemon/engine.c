@@ -148,6 +148,7 @@ static enum result engine_open(struct engine *engine, const struct engine_option
         open_reporting(engine, fault) != RESULT_OK)
         return RESULT_FAULT;
     scheduler_set_calendars(engine->scheduler, options->fire_calendars);
+    scheduler_read_maintenance(engine->scheduler, true);
     now = clock_now();
     if (options->before_recover != NULL &&
         options->before_recover(options->before_recover_context, engine->store, now.utc, fault) !=

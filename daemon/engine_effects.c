@@ -100,7 +100,13 @@ static void answer_unsent(struct engine *engine, struct time_now now, const stru
     answer.reason = may_pass ? REASON_TRANSPORT : REASON_CONFIGURATION;
     (void)snprintf(texts.error_message, sizeof texts.error_message, "not sent: %.480s",
                    fault->text);
-    if (flight->kind == REQUEST_TOKEN) {
+    if (flight->kind == REQUEST_INSTITUTIONS) {
+        struct event event = {.kind = EVENT_INSTITUTIONS};
+
+        event.as.institutions.provider = engine_link_index(engine, flight->link);
+        event.as.institutions.answer = answer;
+        engine_put_event(engine, now, &event, NULL, 0);
+    } else if (flight->kind == REQUEST_TOKEN) {
         struct event event = {.kind = EVENT_TOKEN};
 
         event.as.token.provider = engine_link_index(engine, flight->link);
@@ -253,11 +259,11 @@ void engine_perform(struct engine *engine, struct time_now now, const struct eff
     struct flight *flight;
     struct fault fault;
 
-    if (effect->request != REQUEST_TOKEN && effect->job_slot == NO_JOB) {
+    if (effect->request == REQUEST_LOOK_UP && effect->job_slot == NO_JOB) {
         perform_look_up(engine, now, effect);
         return;
     }
-    if (effect->request == REQUEST_TOKEN) {
+    if (effect->request == REQUEST_TOKEN || effect->request == REQUEST_INSTITUTIONS) {
         REQUIRE(effect->provider < engine->link_count);
         link = engine->links[effect->provider];
     } else {
@@ -299,6 +305,20 @@ static struct http_answer http_answer_of(const struct transport_answer *transpor
     };
 }
 
+static struct transport_failure failure_of(const struct transport_answer *transport)
+{
+    return (struct transport_failure){
+        .reached_socket = transport->reached_socket,
+        .is_oversized =
+            transport->error == TRANSPORT_TOO_LARGE || transport->error == TRANSPORT_HEADER_LIMIT,
+        .is_malformed = transport->error == TRANSPORT_PROTOCOL,
+        .status = transport->http_status,
+        .retry_after = transport->retry_after,
+        .description = transport->detail[0] != '\0' ? transport->detail
+                                                    : transport_error_text(transport->error),
+    };
+}
+
 static void classify(const struct flight *flight, const struct transport_answer *transport,
                      const struct request_variables *ours, struct answer *answer,
                      struct answer_texts *texts)
@@ -309,16 +329,7 @@ static void classify(const struct flight *flight, const struct transport_answer 
         classify_answer(flight->link->definition, flight->kind, &http, ours,
                         transport->answered.utc, answer, texts);
     } else {
-        const struct transport_failure failure = {
-            .reached_socket = transport->reached_socket,
-            .is_oversized = transport->error == TRANSPORT_TOO_LARGE ||
-                            transport->error == TRANSPORT_HEADER_LIMIT,
-            .is_malformed = transport->error == TRANSPORT_PROTOCOL,
-            .status = transport->http_status,
-            .retry_after = transport->retry_after,
-            .description = transport->detail[0] != '\0' ? transport->detail
-                                                        : transport_error_text(transport->error),
-        };
+        const struct transport_failure failure = failure_of(transport);
 
         classify_transport(&failure, ours, transport->answered.utc, answer, texts);
     }
@@ -432,6 +443,16 @@ void engine_on_answer(void *user, const struct transport_answer *transport)
 
     if (flight->kind == REQUEST_TOKEN) {
         token_answered(flight, transport);
+        flight_end(flight);
+        return;
+    }
+    if (flight->kind == REQUEST_INSTITUTIONS) {
+        const struct http_answer http = http_answer_of(transport);
+        const struct transport_failure failure = failure_of(transport);
+
+        engine_institutions_answered(engine, transport->answered, flight->link, &http,
+                                     transport->error == TRANSPORT_OK ? NULL : &failure,
+                                     transport->reached_socket);
         flight_end(flight);
         return;
     }

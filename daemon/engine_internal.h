@@ -161,6 +161,11 @@ enum result engine_settle(struct engine *engine, struct time_now now,
 void engine_perform(struct engine *engine, struct time_now now, const struct effect *effect);
 void engine_on_sent(void *user, struct time_now at);
 void engine_on_answer(void *user, const struct transport_answer *answer);
+/* engine_maintenance.c: the call for a list of institutions ended; `failure` is NULL where
+ * an answer came. */
+void engine_institutions_answered(struct engine *engine, struct time_now now,
+                                  struct provider_link *link, const struct http_answer *http,
+                                  const struct transport_failure *failure, bool reached_socket);
 void engine_free_ended_flights(struct engine *engine);
 /* Requests on their way when the engine ends: cancelled, and their accounts let go. */
 void engine_drop_flights(struct engine *engine);

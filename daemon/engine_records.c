@@ -241,6 +241,7 @@ void engine_committed(struct engine *engine, struct time_now now, const struct r
     case RECORD_EXPIRES: expiry_watch_wake(engine->expiry); break;
     case RECORD_RECHECK:
     case RECORD_CALLS:
-    case RECORD_SCHEDULE: break;
+    case RECORD_SCHEDULE:
+    case RECORD_MAINTENANCE: break;
     }
 }

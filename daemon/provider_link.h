@@ -26,7 +26,9 @@ struct provider_link {
     const struct request_plan *plan;
     struct text client_id;
     struct text client_secret;
-    struct text token;                       /* empty: none */
+    bool list_has_failed;  /* the list of institutions could not be read last time */
+    bool list_was_doubted; /* or not all of it: each is said once */
+    struct text token;     /* empty: none */
     const struct transport_handler *handler; /* borrowed */
     struct transport_client *client;
 };

@@ -79,7 +79,7 @@ void classify_answer(const struct api_definition *definition, enum request_kind 
         .texts = texts,
     };
 
-    REQUIRE(kind != REQUEST_TOKEN && reading.request->is_used);
+    REQUIRE(kind <= REQUEST_LOOK_UP && reading.request->is_used);
     reading_open(&reading);
     reading_common(&reading, kind);
     if (!reading_is_accepted(&reading) || (reading.root == NULL && http->status >= 400))

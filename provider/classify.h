@@ -67,6 +67,27 @@ void classify_token(const struct api_definition *definition, int mode,
                     const struct http_answer *http, const struct request_variables *ours,
                     struct utc_time now, struct token_answer *token, struct answer_texts *texts);
 
+#define INSTITUTION_NAME_SIZE 256
+
+/* One item of a provider's list of institutions. */
+struct institution_item {
+    char name[INSTITUTION_NAME_SIZE]; /* "": it could not be read */
+    bool is_understood;               /* false: something in it is not as the definition says */
+    uint32_t span_count;              /* maintenance under way or ahead, sooner ones first */
+    struct utc_span spans[MAINTENANCE_MAX];
+};
+typedef void institution_function(void *context, const struct institution_item *item);
+
+/* Judge the answer to a request for that list, and give each of its items to `take`. A list that
+ * could be read has CLASS_SUCCESS. Of an item the status word decides about now: in maintenance
+ * without a window that says so means until further notice; a window that has begun does not count
+ * where the word says that there is no maintenance. An instant or a word that is not understood
+ * makes its whole item one that is not. */
+void classify_institutions(const struct api_definition *definition, const struct http_answer *http,
+                           const struct request_variables *ours, struct utc_time now,
+                           institution_function *take, void *context, struct answer *answer,
+                           struct answer_texts *texts);
+
 /* No complete answer: what the transport knows, without its vocabulary. */
 struct transport_failure {
     bool reached_socket;     /* the request was handed over, at least in part */

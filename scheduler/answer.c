@@ -464,7 +464,8 @@ void answer_take(struct scheduler *scheduler, uint32_t index, enum request_kind 
         else
             answer_looked_up(scheduler, index, judged.look_up, evidence);
         break;
-    case REQUEST_TOKEN: break; /* has an event of its own */
+    case REQUEST_TOKEN:
+    case REQUEST_INSTITUTIONS: break; /* have events of their own */
     }
 }
 

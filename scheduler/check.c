@@ -3,6 +3,7 @@
 #include "scheduler/deadline_pace.h"
 #include "scheduler/job_state.h"
 #include "scheduler/lane.h"
+#include "scheduler/maintenance.h"
 #include "scheduler/recheck.h"
 #include "scheduler/run.h"
 #include "scheduler/scheduler.h"
@@ -38,6 +39,8 @@ static void check_node(const struct scheduler *scheduler, const struct limit_nod
     if (institution == NONE_INDEX) {
         in_flight += recheck_outstanding(&scheduler->providers[provider]);
         pending += recheck_pending(&scheduler->providers[provider]);
+        in_flight += maintenance_outstanding(&scheduler->providers[provider]);
+        pending += maintenance_pending(&scheduler->providers[provider]);
     }
     REQUIRE(node->requests_in_flight == in_flight);
     REQUIRE(node->jobs_running == running);
@@ -226,8 +229,9 @@ static void check_jobs(const struct scheduler *scheduler)
     }
     REQUIRE(live == scheduler->jobs_live);
     for (uint32_t i = 0; i < scheduler->provider_count; i++)
-        outstanding +=
-            scheduler->providers[i].token_requested + recheck_outstanding(&scheduler->providers[i]);
+        outstanding += scheduler->providers[i].token_requested +
+                       recheck_outstanding(&scheduler->providers[i]) +
+                       maintenance_outstanding(&scheduler->providers[i]);
     REQUIRE(outstanding == scheduler->requests_outstanding);
 }
 

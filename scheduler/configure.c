@@ -8,6 +8,7 @@
 #include "scheduler/firing.h"
 #include "scheduler/job.h"
 #include "scheduler/limit_node.h"
+#include "scheduler/maintenance.h"
 #include "scheduler/node_record.h"
 #include "scheduler/population.h"
 #include "scheduler/provider_gate.h"
@@ -40,6 +41,7 @@ static uint32_t pending_permits(const struct scheduler *scheduler, uint32_t prov
     }
     if (institution == NONE_INDEX) {
         pending += recheck_pending(&scheduler->providers[provider]);
+        pending += maintenance_pending(&scheduler->providers[provider]);
         pending += scheduler->providers[provider].token_requested &&
                    !scheduler->providers[provider].token_is_sent;
     }
@@ -89,8 +91,10 @@ static uint32_t provider_place(struct scheduler *scheduler, uint64_t hash)
 static enum result configure_provider(struct scheduler *scheduler, uint32_t index,
                                       const struct provider_settings *settings, struct fault *fault)
 {
+    uint32_t known = scheduler->provider_count;
     uint32_t place = provider_place(scheduler, name_hash(settings->name, 0));
     struct provider *provider = &scheduler->providers[place];
+    bool is_new = place >= known || provider->settings.maintenance_every_ms == 0;
 
     scheduler->provider_places[index] = place;
     provider->is_configured = true;
@@ -101,6 +105,7 @@ static enum result configure_provider(struct scheduler *scheduler, uint32_t inde
     }
     provider->settings_index = index;
     provider->settings = *settings;
+    maintenance_configure(scheduler, place, is_new);
     provider->auth_retry_at.us = INT64_MIN; /* the secret may be a new one: ask at once */
     provider->pays_long = false;
     for (uint32_t i = 0; i < settings->limits.rate_count; i++)
@@ -140,10 +145,13 @@ static enum result configure_institution(struct scheduler *scheduler, uint32_t i
                                          struct fault *fault)
 {
     uint32_t provider = scheduler->provider_places[settings->provider];
+    uint32_t known = scheduler->institution_count;
     uint32_t place = institution_place(scheduler, provider, name_hash(settings->name, 0));
     struct institution *institution = &scheduler->institutions[place];
 
     scheduler->institution_places[index] = place;
+    if (place >= known)
+        maintenance_configure(scheduler, provider, true);
     institution->is_configured = true;
     institution->is_default = strcmp(settings->name, "-") == 0;
     institution->settings_index = index;

@@ -172,6 +172,15 @@ struct recheck {
     bool has_begun;
 };
 
+/* The call for a provider's list of institutions (maintenance.h). */
+struct list_call {
+    bool is_out;
+    bool is_sent;
+    uint32_t failures; /* in a row */
+    struct mono_time next;
+    struct gate_pass pass;
+};
+
 struct work_queue {
     uint32_t head; /* work references; NONE_INDEX */
     uint32_t tail;
@@ -247,6 +256,7 @@ struct provider {
     struct mono_time token_renew_at;
     struct mono_time auth_retry_at;
     struct recheck recheck;
+    struct list_call list;
     /* place of this provider's RECORD_CALLS in the batch being filled; NONE_INDEX */
     uint32_t calls_record;
 };
@@ -458,6 +468,7 @@ struct scheduler {
     bool was_active; /* whoever ran before may have sent requests within LONG_SPAN_MS */
     bool is_draining;
     bool calendars_enabled;
+    bool reads_maintenance;
     bool needs_reserve;
     bool wants_step; /* something is left for an immediate next step */
     struct utc_time paused_until;

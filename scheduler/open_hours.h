@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/time_point.h"
+#include "scheduler/record.h"
 #include "scheduler/settings.h"
 #include "scheduler/words.h"
 

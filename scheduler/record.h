@@ -26,6 +26,10 @@
 
 struct evidence; /* defined by the shell (state/evidence.h) */
 
+/* Stretches of maintenance of one institution that a provider tells ahead; the sooner ones count.
+ */
+#define MAINTENANCE_MAX 4
+
 /* ---- events ---- */
 
 enum event_kind {
@@ -38,6 +42,8 @@ enum event_kind {
     EVENT_PAUSE,   /* a person paused something; EVENT_RESUME lets it go */
     EVENT_RESUME,
     EVENT_RELEASE, /* a person, a source or a look-up lets a held consent go */
+    EVENT_INSTITUTIONS, /* a call for a provider's list of institutions ended */
+    EVENT_MAINTENANCE,  /* what the list tells of an institution */
     EVENT_CONSENT, /* a webhook tells something about a consent */
     EVENT_RESET,   /* a person wants what was learned about a node forgotten */
     EVENT_DRAIN,   /* initiate nothing from now on */
@@ -98,7 +104,7 @@ struct event {
     union {
         struct {
             uint32_t job_slot; /* NO_JOB: a look-up without a job, of `consent` */
-            uint32_t provider; /* for REQUEST_TOKEN, which has no job either */
+            uint32_t provider; /* for REQUEST_TOKEN and REQUEST_INSTITUTIONS: no job either */
             enum request_kind request;
             struct mono_time at; /* the hand-over itself */
             struct utc_time at_utc;
@@ -133,6 +139,15 @@ struct event {
             struct utc_time until; /* UTC_NEVER: until resumed */
         } pause;                   /* also resume */
         struct {
+            uint32_t provider;
+            struct answer answer; /* CLASS_SUCCESS: the list was read */
+        } institutions;
+        struct {
+            uint32_t institution; /* index */
+            uint32_t count;
+            struct utc_span spans[MAINTENANCE_MAX];
+        } maintenance;
+        struct {
             uint32_t consent;
         } release;
         struct {
@@ -166,6 +181,7 @@ enum record_kind {
     RECORD_EXPIRES,   /* end of a consent learned from its provider */
     RECORD_CALLS,     /* polls, look-ups, tokens about to be sent: for long windows */
     RECORD_SCHEDULE,  /* firings up to `slot` are accounted for */
+    RECORD_MAINTENANCE, /* what a provider tells ahead of an institution has changed */
     RECORD_NODE,      /* what was learned about a provider or institution */
 };
 
@@ -305,6 +321,11 @@ struct record {
             bool is_breaker_news; /* its breaker opened or closed since its last record */
             struct node_past past;
         } node;
+        struct {
+            uint32_t institution; /* index */
+            uint32_t count;       /* 0: none */
+            struct utc_span spans[MAINTENANCE_MAX];
+        } maintenance;
     } as;
 };
 

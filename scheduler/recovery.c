@@ -6,6 +6,7 @@
 #include "scheduler/firing.h"
 #include "scheduler/job.h"
 #include "scheduler/limit_node.h"
+#include "scheduler/maintenance.h"
 #include "scheduler/pause.h"
 #include "scheduler/recheck.h"
 #include "scheduler/room.h"
@@ -108,6 +109,12 @@ void scheduler_recover_pause(struct scheduler *scheduler, enum scope_kind scope,
                              struct utc_time until)
 {
     pause_set(scheduler, scope, index, until);
+}
+
+void scheduler_recover_maintenance(struct scheduler *scheduler, uint32_t institution,
+                                   const struct utc_span *spans, uint32_t count)
+{
+    maintenance_take(scheduler, institution, spans, count);
 }
 
 void scheduler_recover_schedule(struct scheduler *scheduler, uint32_t index, uint64_t revision,

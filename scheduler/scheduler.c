@@ -11,6 +11,7 @@
 #include "scheduler/feedback.h"
 #include "scheduler/firing.h"
 #include "scheduler/job.h"
+#include "scheduler/maintenance.h"
 #include "scheduler/node_record.h"
 #include "scheduler/pause.h"
 #include "scheduler/population.h"
@@ -64,6 +65,11 @@ void scheduler_set_calendars(struct scheduler *scheduler, bool enabled)
     scheduler->calendars_enabled = enabled;
 }
 
+void scheduler_read_maintenance(struct scheduler *scheduler, bool enabled)
+{
+    scheduler->reads_maintenance = enabled;
+}
+
 /* ---- events ---- */
 
 static bool is_live(const struct scheduler *scheduler, uint32_t job)
@@ -85,6 +91,9 @@ static void take_sent(struct scheduler *scheduler, const struct event *event)
     if (event->as.sent.request == REQUEST_TOKEN) {
         if (provider != NULL)
             provider_gate_token_sent(provider, event->as.sent.at);
+    } else if (event->as.sent.request == REQUEST_INSTITUTIONS) {
+        if (provider != NULL)
+            maintenance_sent(provider, event->as.sent.at);
     } else if (event->as.sent.job_slot == NO_JOB) {
         recheck_sent(scheduler, event->as.sent.consent, event->as.sent.at);
     } else if (is_live(scheduler, event->as.sent.job_slot) &&
@@ -102,6 +111,14 @@ static void take_token(struct scheduler *scheduler, const struct event *event)
         provider_gate_token_ended(scheduler, provider, event->as.token.is_granted,
                                   event->as.token.reached_socket, event->as.token.lifetime_ms,
                                   event->as.token.retry_after_ms, scheduler->now.mono);
+}
+
+static void take_institutions(struct scheduler *scheduler, const struct event *event)
+{
+    struct provider *provider = provider_at(scheduler, event->as.institutions.provider);
+
+    if (provider != NULL)
+        maintenance_ended(scheduler, provider, &event->as.institutions.answer);
 }
 
 /* A person wants a consent refreshed: a job without a run, before everything else. */
@@ -172,6 +189,11 @@ static void take_event(struct scheduler *scheduler, const struct event *event)
     case EVENT_RELEASE:
         if (event->as.release.consent >= 1 && event->as.release.consent <= scheduler->consent_max)
             population_release(scheduler, event->as.release.consent, HOLD_BY_PERSON);
+        break;
+    case EVENT_INSTITUTIONS: take_institutions(scheduler, event); break;
+    case EVENT_MAINTENANCE:
+        maintenance_take(scheduler, event->as.maintenance.institution, event->as.maintenance.spans,
+                         event->as.maintenance.count);
         break;
     case EVENT_CONSENT:
         recheck_take_news(scheduler, event->as.consent.consent, event->as.consent.verdict,
@@ -282,6 +304,7 @@ struct wake scheduler_step(struct scheduler *scheduler, struct time_now now,
     retry_gate_advance(scheduler);
     dispatch_all(scheduler);
     recheck_advance_all(scheduler);
+    maintenance_advance_all(scheduler);
     run_close_finished(scheduler);
     node_record_write(scheduler);
     end_step(scheduler, batch);

@@ -84,6 +84,9 @@ void scheduler_recover_activity(struct scheduler *scheduler, struct utc_time las
 /* A pause that was in force. */
 void scheduler_recover_pause(struct scheduler *scheduler, enum scope_kind scope, uint32_t index,
                              struct utc_time until);
+/* The maintenance of an institution (by index) that its provider told last. */
+void scheduler_recover_maintenance(struct scheduler *scheduler, uint32_t institution,
+                                   const struct utc_span *spans, uint32_t count);
 /* What was learned about a node, as the last RECORD_NODE of it told (indexes; institution
  * UINT32_MAX: the provider's own). Instants that have passed are fine. */
 void scheduler_recover_node(struct scheduler *scheduler, uint32_t provider, uint32_t institution,
@@ -152,6 +155,10 @@ MUST_CHECK enum result scheduler_open_once(struct scheduler *scheduler, struct t
                                            void *context, uint32_t *run, struct fault *fault);
 /* With false, calendars fire nothing (`once`): only runs opened by hand or recovered are worked. */
 void scheduler_set_calendars(struct scheduler *scheduler, bool enabled);
+
+/* With true, the lists of institutions are read for their maintenance, where the settings say so
+ * (REQUEST_INSTITUTIONS). Initially not: a core that only looks ahead asks nobody. */
+void scheduler_read_maintenance(struct scheduler *scheduler, bool enabled);
 
 /* The one entry. Clears and fills `batch`. Any event is legal at any time; one about a job that
  * is gone does nothing. Returns when to call again with EVENT_TIME at the latest (both clocks:
@@ -261,6 +268,9 @@ void scheduler_provider_view(const struct scheduler *scheduler, struct time_now 
                              uint32_t provider, struct node_view *view);
 void scheduler_institution_view(const struct scheduler *scheduler, struct time_now now,
                                 uint32_t institution, struct node_view *view);
+/* The maintenance of an institution as it is known now, at most MAINTENANCE_MAX; how many. */
+uint32_t scheduler_maintenance(const struct scheduler *scheduler, uint32_t institution,
+                               struct utc_span spans[MAINTENANCE_MAX]);
 /* Next slot of a schedule; UTC_NEVER when calendars are off. */
 struct utc_time scheduler_next_firing(const struct scheduler *scheduler, uint32_t schedule);
 /* Jobs in the pool: requests outstanding, and all live ones. */

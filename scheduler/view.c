@@ -170,6 +170,19 @@ void scheduler_institution_view(const struct scheduler *scheduler, struct time_n
     view_obstacle(&copy, &obstacle, view);
 }
 
+uint32_t scheduler_maintenance(const struct scheduler *scheduler, uint32_t institution,
+                               struct utc_span spans[MAINTENANCE_MAX])
+{
+    const struct open_hours *hours;
+
+    if (institution >= scheduler->institution_places_count)
+        return 0;
+    hours = &scheduler->institutions[scheduler->institution_places[institution]].node.hours;
+    for (uint32_t i = 0; i < hours->maintenance_count; i++)
+        spans[i] = hours->maintenance[i];
+    return hours->maintenance_count;
+}
+
 struct utc_time scheduler_next_firing(const struct scheduler *scheduler, uint32_t index)
 {
     const struct schedule *schedule;

@@ -42,3 +42,12 @@ CREATE TABLE node (
     retry_balance     INTEGER,          -- thousandths of a retry; NULL: no budget
     PRIMARY KEY (provider_no, institution_no)
 ) STRICT, WITHOUT ROWID;
+
+-- Maintenance of institutions, as their providers told it last.
+CREATE TABLE maintenance (
+    institution_no INTEGER NOT NULL REFERENCES institution,
+    place          INTEGER NOT NULL, -- sooner ones first
+    start_ms       INTEGER NOT NULL,
+    end_ms         INTEGER,          -- NULL: until further notice
+    PRIMARY KEY (institution_no, place)
+) STRICT, WITHOUT ROWID;

@@ -6,6 +6,7 @@
 #include "state/state_load.h"
 #include "state/state_node.h"
 #include "state/state_recover.h"
+#include "state/state_windows.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -626,6 +627,7 @@ enum result state_commit_record(struct state_store *store, const struct record *
     case RECORD_EXPIRES: result = commit_expires(store, record, fault); break;
     case RECORD_CALLS: result = commit_calls(store, record, fault); break;
     case RECORD_SCHEDULE: result = commit_schedule(store, record, fault); break;
+    case RECORD_MAINTENANCE: result = state_windows_commit(store, record, fault); break;
     case RECORD_NODE: result = state_node_commit(store, record, fault); break;
     }
     *index += merged ? 2 : 1;

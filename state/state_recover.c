@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "state/state_look.h"
+#include "state/state_windows.h"
 
 static enum result recover_schedules(struct recovery *recovery, struct fault *fault)
 {
@@ -162,6 +163,8 @@ static enum result feed_core(struct recovery *recovery, struct fault *fault)
         recover_activity(recovery, fault) != RESULT_OK ||
         state_node_recover(recovery, fault) != RESULT_OK ||
         recover_pauses(recovery, fault) != RESULT_OK ||
+        state_windows_recover(recovery->store, recovery->scheduler, recovery->config, fault) !=
+            RESULT_OK ||
         recover_schedules(recovery, fault) != RESULT_OK ||
         state_recover_unfollowed(recovery, fault) != RESULT_OK ||
         state_recover_runs(recovery, fault) != RESULT_OK)

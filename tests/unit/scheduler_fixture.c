@@ -617,6 +617,7 @@ static void take_record(struct fixture *f, const struct record *record, const st
         f->nodes[place].past = record->as.node.past;
         break;
     }
+    case RECORD_MAINTENANCE: break;
     case RECORD_SCHEDULE:
         assert_true(f->accounted_revision[record->as.schedule.schedule] !=
                         f->schedules[record->as.schedule.schedule].revision ||
