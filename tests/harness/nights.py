@@ -247,6 +247,7 @@ providers:
       default: {bank_limits}
     consent: {{quota: {quota}}}
     completion: {{poll: {poll}, give_up_after: {give_up}}}
+    maintenance: {{every: {maintenance}}}
 schedules:
   nightly:
     cron: "{cron}"
@@ -269,6 +270,7 @@ DEFAULTS = {
     "poll": "{first: 200ms, floor: 100ms, max: 2s}",
     "give_up": "20s",
     "bud_api": "bud-v1",
+    "maintenance": "never",  # a call more that most stories would have to leave out of their counts
     "cron": "0 1 * * *",
     "spread": "4h",
     "deadline": "2m",
@@ -334,6 +336,7 @@ def bud(sandbox, version=1, **more):
         "auth": {"client_id": {"env": "TEST_CLIENT_ID"}, "client_secret": {"file": "secret"}},
         "consent": {"quota": "4/24h"},
         "completion": {"poll": dict(QUICK_POLL), "give_up_after": "20s"},
+        "maintenance": {"every": "never"},
     }
     return merge(entry, more)
 
