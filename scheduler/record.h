@@ -41,12 +41,12 @@ enum event_kind {
     EVENT_TRIGGER, /* a person wants a consent refreshed now */
     EVENT_PAUSE,   /* a person paused something; EVENT_RESUME lets it go */
     EVENT_RESUME,
-    EVENT_RELEASE, /* a person, a source or a look-up lets a held consent go */
+    EVENT_RELEASE,      /* a person, a source or a look-up lets a held consent go */
     EVENT_INSTITUTIONS, /* a call for a provider's list of institutions ended */
     EVENT_MAINTENANCE,  /* what the list tells of an institution */
-    EVENT_CONSENT, /* a webhook tells something about a consent */
-    EVENT_RESET,   /* a person wants what was learned about a node forgotten */
-    EVENT_DRAIN,   /* initiate nothing from now on */
+    EVENT_CONSENT,      /* a webhook tells something about a consent */
+    EVENT_RESET,        /* a person wants what was learned about a node forgotten */
+    EVENT_DRAIN,        /* initiate nothing from now on */
 };
 
 /* The kinds of request; also what an effect asks for. */
@@ -168,21 +168,21 @@ struct event {
 enum record_kind {
     RECORD_RUN_OPEN,
     RECORD_RUN_CLOSE,
-    RECORD_JOB_OPEN,  /* always followed by its first RECORD_ATTEMPT in the same batch */
-    RECORD_ATTEMPT,   /* the intent: committed before the request leaves */
-    RECORD_ANSWER,    /* the attempt's answer */
-    RECORD_REFERENCE, /* the provider's job id is known (evidence) */
-    RECORD_JOB_STATE, /* for people: waits until, because of */
-    RECORD_JOB_CLOSE, /* outcome */
-    RECORD_SKIP,      /* a slot without a job */
-    RECORD_HOLD,      /* consent held */
-    RECORD_RELEASE,   /* consent let go */
-    RECORD_RECHECK,   /* a look-up without a job, before it leaves */
-    RECORD_EXPIRES,   /* end of a consent learned from its provider */
-    RECORD_CALLS,     /* polls, look-ups, tokens about to be sent: for long windows */
-    RECORD_SCHEDULE,  /* firings up to `slot` are accounted for */
+    RECORD_JOB_OPEN,    /* always followed by its first RECORD_ATTEMPT in the same batch */
+    RECORD_ATTEMPT,     /* the intent: committed before the request leaves */
+    RECORD_ANSWER,      /* the attempt's answer */
+    RECORD_REFERENCE,   /* the provider's job id is known (evidence) */
+    RECORD_JOB_STATE,   /* for people: waits until, because of */
+    RECORD_JOB_CLOSE,   /* outcome */
+    RECORD_SKIP,        /* a slot without a job */
+    RECORD_HOLD,        /* consent held */
+    RECORD_RELEASE,     /* consent let go */
+    RECORD_RECHECK,     /* a look-up without a job, before it leaves */
+    RECORD_EXPIRES,     /* end of a consent learned from its provider */
+    RECORD_CALLS,       /* polls, look-ups, tokens about to be sent: for long windows */
+    RECORD_SCHEDULE,    /* firings up to `slot` are accounted for */
     RECORD_MAINTENANCE, /* what a provider tells ahead of an institution has changed */
-    RECORD_NODE,      /* what was learned about a provider or institution */
+    RECORD_NODE,        /* what was learned about a provider or institution */
 };
 
 /* What was learned about a node of the limit tree and must survive a restart. */

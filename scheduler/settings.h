@@ -92,7 +92,7 @@ struct provider_settings {
     int64_t rate_guard_ms;           /* added to each rate span: how much a request may be delayed
                                         on the way, so that the provider's own count agrees */
     bool needs_token;                /* requests wait for EVENT_TOKEN */
-    int64_t maintenance_every_ms; /* the list of institutions is read so often; 0: never */
+    int64_t maintenance_every_ms;    /* the list of institutions is read so often; 0: never */
     bool can_look_up;                /* the definition knows how to ask for a consent's state */
     int64_t recheck_ms;              /* held consents are looked up once in so long; 0: never */
     int64_t expiry_margin_ms;        /* nothing is initiated for a consent that ends so soon */
