@@ -640,7 +640,8 @@ void judge_record(struct simulation *s, const struct record *record, const struc
         if (record->as.node.is_breaker_news)
             tally_count(&s->tally, TALLY_BREAKER_MOVES);
         break;
-    case RECORD_CALLS: break;
+    case RECORD_CALLS:
+    case RECORD_MAINTENANCE: break;
     case RECORD_SCHEDULE: take_schedule(s, record); break;
     }
 }
