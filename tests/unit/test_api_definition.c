@@ -107,7 +107,7 @@ static const struct {
      "look_up\n"},
     {10, "      form: {grant_type: '{token}'}",
      "10:26: {token} does not exist in the request \"token\"; it exists in: initiate, poll, "
-     "look_up\n"},
+     "look_up, institutions\n"},
     {10, "      form: {grant_type: [a]}", "10:26: a form value is a text\n"},
     {10, "      form: {s: '{scope}'}",
      "10:17: {scope} is not there in every refresh; write {scope?}, which leaves the member out "
@@ -270,7 +270,7 @@ static const struct {
     {34, "  - {result: ok, class: success, reason: lost}",
      "34:42: the class success is no failure and has no reason\n"},
     {34, "  - {request: [init], code: slow, class: cooldown}",
-     "34:16: request is \"init\"; allowed: initiate, poll, look_up, token\n"},
+     "34:16: request is \"init\"; allowed: initiate, poll, look_up, token, institutions\n"},
     {34, "  - {status: done, class: cooldown}",
      "34:14: status is \"done\"; allowed: running, success, partial, failed\n"},
     {34, "  - slow",
