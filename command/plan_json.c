@@ -57,6 +57,7 @@ static json_t *binding_of(const struct plan *plan, const struct config *config,
     set(object, "reason", json_string(reason_text(binding->reason)));
     set_node(object, plan, config, binding->provider, binding->institution);
     set(object, "limit", binding->limit[0] == '\0' ? json_null() : json_string(binding->limit));
+    set(object, "others", number(binding->other_count));
     set(object, "short", number(binding->short_count));
     set(object, "waited_s", json_integer(binding->waited_s));
     return object;

@@ -95,23 +95,23 @@ static void print_binding(const struct plan *plan, const struct config *config,
     char name[200];
     char count[TEXT_TABLE_COUNT_SIZE];
     char span[TEXT_TABLE_SPAN_SIZE];
+    /* "jobs_running 50" says what it is, "5/s" does not. */
+    bool is_named = binding->limit[0] != '\0' && binding->reason != REASON_RATE;
 
     if (binding->reason == REASON_NONE) {
         puts("  bound by    nothing but its own spread and the length of the jobs");
         return;
     }
-    printf("  bound by    %s%s", binding->institution == UINT32_MAX ? "provider " : "institution ",
-           node_name(plan, config, binding->provider, binding->institution, name));
-    printf(" %s%s",
-           binding->limit[0] == '\0' || binding->reason == REASON_RATE
-               ? reason_text(binding->reason)
-               : "",
-           binding->limit[0] == '\0' || binding->reason != REASON_RATE ? "" : " ");
-    fputs(binding->limit, stdout);
+    printf("  bound by    %s %s %s%s%s",
+           binding->institution == UINT32_MAX ? "provider" : "institution",
+           node_name(plan, config, binding->provider, binding->institution, name),
+           is_named ? "" : reason_text(binding->reason), is_named ? "" : " ", binding->limit);
+    if (binding->other_count > 0)
+        printf(" (and %s more like it)", text_table_count(binding->other_count, count));
     if (binding->short_count > 0)
         printf(": %s consents short\n", text_table_count(binding->short_count, count));
     else
-        printf(": %s of waiting for each consent\n",
+        printf(":\n              %s of waiting there for each consent\n",
                text_table_span(run->due == 0 ? 0 : binding->waited_s * MS_PER_SECOND / run->due,
                                span));
 }

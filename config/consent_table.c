@@ -132,6 +132,14 @@ void consent_table_settings(const struct consent_table *table, uint32_t row,
     fill_settings(table, record, id, length, settings);
 }
 
+void consent_table_place(const struct consent_table *table, uint32_t row, uint32_t *institution,
+                         uint16_t *schedule_set)
+{
+    REQUIRE(row < table->count);
+    *institution = table->records[row].institution;
+    *schedule_set = table->records[row].schedule_set;
+}
+
 void consent_table_get(const struct consent_table *table, uint32_t row, struct consent_view *view)
 {
     const struct consent_record *record;

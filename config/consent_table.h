@@ -42,6 +42,9 @@ void consent_table_get(const struct consent_table *table, uint32_t row, struct c
 /* Only what the core needs: cheap, for a million rows. */
 void consent_table_settings(const struct consent_table *table, uint32_t row,
                             struct consent_settings *settings);
+/* Cheaper still: where it belongs. */
+void consent_table_place(const struct consent_table *table, uint32_t row, uint32_t *institution,
+                         uint16_t *schedule_set);
 /* Row of (provider index, id), or UINT32_MAX. */
 uint32_t consent_table_find(const struct consent_table *table, uint32_t provider, const char *id);
 

@@ -20,10 +20,8 @@
 #define STEPS_PER_REPORT 65536u
 #define STEPS_STUCK_MAX 50000000u /* at one instant: something never ends */
 
-/* A live job, as the world sees it. */
+/* A live job, as the world sees it. institution UINT32_MAX: nobody knows. */
 struct plan_job {
-    uint64_t key;
-    uint32_t consent;
     uint32_t provider;
     uint32_t institution;
     enum request_kind request; /* that is out */
@@ -54,7 +52,7 @@ struct shell {
     size_t leaving_count;
     size_t leaving_next;
     size_t leaving_capacity;
-    int64_t next_sample_us;
+    int64_t sampled_us; /* waits are counted up to here */
     uint32_t stuck_steps;
     struct fault *fault;
     bool has_failed;
@@ -112,26 +110,23 @@ static bool grow_jobs(struct shell *shell, uint32_t job_slot)
     return true;
 }
 
-static void open_job(struct shell *shell, uint32_t job_slot, uint32_t consent, struct utc_time due)
+static void open_job(struct shell *shell, uint32_t job_slot, uint32_t consent)
 {
     struct population *population = &shell->plan->population;
-    struct consent_settings settings;
     uint32_t row = population_row(population, consent);
+    struct plan_job *job;
+    uint16_t set;
 
     if (!grow_jobs(shell, job_slot)) {
         fail(shell, "out of memory for the jobs of the plan");
         return;
     }
-    shell->jobs[job_slot] =
-        (struct plan_job){.consent = consent, .retry_after_ms = -1, .end_us = INT64_MAX};
-    if (row == UINT32_MAX) { /* its row is gone; it has a provider, and that must do */
-        shell->jobs[job_slot].institution = UINT32_MAX;
-        return;
-    }
-    consent_table_settings(population->table, row, &settings);
-    shell->jobs[job_slot].key = settings.hash ^ hash_bytes(&due.ms, sizeof due.ms, 0);
-    shell->jobs[job_slot].institution = settings.institution;
-    shell->jobs[job_slot].provider = shell->plan->institutions[settings.institution].provider;
+    job = &shell->jobs[job_slot];
+    *job = (struct plan_job){.institution = UINT32_MAX, .retry_after_ms = -1, .end_us = INT64_MAX};
+    if (row == UINT32_MAX)
+        return; /* its row is gone, and nobody knows its bank */
+    consent_table_place(population->table, row, &job->institution, &set);
+    job->provider = shell->plan->institutions[job->institution].provider;
 }
 
 static void set_running(struct shell *shell, struct plan_job *job, bool is_running)
@@ -196,8 +191,7 @@ static void take_record(struct shell *shell, const struct record *record)
 {
     plan_tally_record(&shell->tally, record);
     if (record->kind == RECORD_JOB_OPEN) {
-        open_job(shell, record->as.job_open.job_slot, record->as.job_open.consent,
-                 record->as.job_open.due);
+        open_job(shell, record->as.job_open.job_slot, record->as.job_open.consent);
     } else if (record->kind == RECORD_JOB_CLOSE) {
         uint32_t slot = record->as.job_close.job_slot;
 
@@ -312,9 +306,8 @@ static void answer_initiation(struct shell *shell, const struct plan_job *job, u
                               struct answer *answer)
 {
     const struct history_end *end = &job->end;
-    uint64_t name[2] = {job->key, (uint64_t)shell->now_us};
+    uint64_t name[2] = {job_slot, (uint64_t)shell->now_us};
 
-    (void)job_slot;
     answer->answered = true;
     answer->reached_socket = true;
     if (job->institution == UINT32_MAX) {
@@ -413,11 +406,15 @@ static int64_t wake_us(const struct shell *shell)
     return at_us > shell->now_us ? at_us : shell->now_us;
 }
 
-static void sample_waits(struct shell *shell)
+/* What waits now, with everything done that could be done now, waits until `at_us`; looked at once
+ * a minute at most. */
+static void sample_waits(struct shell *shell, int64_t at_us)
 {
-    plan_tally_waits(&shell->tally, shell->scheduler, now_of(shell), SAMPLE_MS);
-    shell->next_sample_us =
-        shell->tally.open_count > 0 ? shell->now_us + SAMPLE_MS * US_PER_MS : INT64_MAX;
+    if (at_us < shell->sampled_us + SAMPLE_MS * US_PER_MS)
+        return;
+    plan_tally_waits(&shell->tally, shell->scheduler, now_of(shell),
+                     (at_us - shell->sampled_us) / US_PER_MS);
+    shell->sampled_us = at_us;
 }
 
 static void history_progress(void *context, int percent)
@@ -442,27 +439,21 @@ static void play(struct shell *shell)
     static const struct event time_event = {.kind = EVENT_TIME};
     int64_t until_us = (shell->request->until.ms - shell->start.ms) * US_PER_MS;
 
-    shell->next_sample_us = INT64_MAX;
     step(shell, &time_event);
     while (!shell->has_failed) {
         int64_t next_us = wake_us(shell);
         int64_t first_us = heap_first_key(&shell->happenings);
         int64_t at_us = next_us < first_us ? next_us : first_us;
 
-        if (shell->tally.open_count > 0 && shell->next_sample_us == INT64_MAX)
-            shell->next_sample_us = shell->now_us + SAMPLE_MS * US_PER_MS;
-        if (shell->next_sample_us < at_us)
-            at_us = shell->next_sample_us;
         if (at_us >= until_us &&
             (shell->tally.unfinished == 0 || at_us >= until_us + PLAN_TAIL_MS * US_PER_MS))
             break;
         if (at_us > shell->now_us) {
+            sample_waits(shell, at_us);
             shell->now_us = at_us;
             shell->stuck_steps = 0;
         }
-        if (shell->next_sample_us <= shell->now_us)
-            sample_waits(shell);
-        else if (first_us <= shell->now_us)
+        if (first_us <= shell->now_us)
             happen(shell);
         else
             step(shell, &time_event);
@@ -480,7 +471,7 @@ static void recovered_job(void *context, const struct recovered_job *job, uint32
     int64_t age_ms = shell->start.ms - job->last_sent.ms;
 
     (void)texts;
-    open_job(shell, job_slot, job->consent, job->due);
+    open_job(shell, job_slot, job->consent);
     if (shell->has_failed || shell->jobs[job_slot].institution == UINT32_MAX)
         return;
     opened = &shell->jobs[job_slot];

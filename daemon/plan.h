@@ -42,6 +42,7 @@ struct plan_binding {
     uint32_t provider;    /* index of the configuration; UINT32_MAX: no node, e.g. superseded */
     uint32_t institution; /* index of the table; UINT32_MAX: the provider's own node */
     char limit[PLAN_LIMIT_SIZE]; /* "1/s", "jobs_running 50"; "" where it is not a number */
+    uint32_t other_count;        /* institutions of which the same may be said */
     int64_t waited_s;            /* consents times seconds, over the run */
     uint32_t short_count;        /* consents that it keeps out */
 };

@@ -84,6 +84,8 @@ static void describe_limit(const struct plan_tally *tally, uint32_t meter, enum 
                        rate_text(tally->meters[meter].node.learned_interval_us, learned));
     } else if (wait == PLAN_WAIT_RATE && rate != NULL)
         put_rate(rate, text);
+    else if (wait == PLAN_WAIT_FAIRNESS && jobs_max > 0)
+        (void)snprintf(text, PLAN_LIMIT_SIZE, "equal shares of jobs_running %u", jobs_max);
     else if (wait == PLAN_WAIT_CONCURRENCY && jobs_max > 0 &&
              tally->meters[meter].node.peak_jobs >= jobs_max)
         (void)snprintf(text, PLAN_LIMIT_SIZE, "jobs_running %u", jobs_max);
@@ -114,19 +116,17 @@ static size_t place_blamed(const struct plan_tally *tally, const struct plan_ope
     return best;
 }
 
-/* The word for a place that was blamed because of `reason`. */
-static enum reason reason_blamed(const struct plan_tally *tally, const struct plan_open_run *open,
-                                 size_t place, enum reason reason)
+/* The word for what one waits for at a place. */
+static enum reason reason_at(const struct plan_tally *tally, size_t place)
 {
-    bool is_limit = reason != REASON_DEADLINE && reason != REASON_SUPERSEDED;
-
-    if (is_limit || open->waits[place] == 0)
-        return reason;
     switch ((enum plan_wait)(place % PLAN_WAIT_COUNT)) {
     case PLAN_WAIT_RATE: return REASON_RATE;
     case PLAN_WAIT_CONCURRENCY: return REASON_CONCURRENCY;
-    default: return (enum reason)tally->meters[place / PLAN_WAIT_COUNT].other_reason;
+    case PLAN_WAIT_FAIRNESS: return REASON_FAIRNESS;
+    case PLAN_WAIT_OTHER:
+    case PLAN_WAIT_COUNT: break;
     }
+    return (enum reason)tally->meters[place / PLAN_WAIT_COUNT].other_reason;
 }
 
 static int compare_losses(const void *a, const void *b)
@@ -160,45 +160,103 @@ static void list_losses(const struct plan_tally *tally, const struct plan_open_r
     memcpy(run->losses, losses, count * sizeof *losses);
 }
 
-static void set_binding(const struct plan_tally *tally, struct plan_run *run, uint32_t meter,
-                        enum plan_wait wait, enum reason reason, uint32_t short_count,
-                        uint64_t waited_ms)
+/* The institution of a provider where `values` is largest, for one kind of wait, and the sum over
+ * all of them. SIZE_MAX: nothing. */
+static size_t largest_below(const struct plan_tally *tally, const uint64_t *values,
+                            uint32_t provider, size_t wait, uint64_t *sum)
 {
+    size_t best = SIZE_MAX;
+
+    *sum = 0;
+    for (uint32_t i = 0; i < tally->plan->institution_count; i++) {
+        size_t place = (size_t)(tally->config->provider_count + i) * PLAN_WAIT_COUNT + wait;
+
+        if (tally->plan->institutions[i].provider != provider || values[place] == 0)
+            continue;
+        *sum += values[place];
+        if (best == SIZE_MAX || values[place] > values[best])
+            best = place;
+    }
+    return best;
+}
+
+/* Where most of `values` lies: at a provider, or at its institutions together; of these the largest
+ * is answered. SIZE_MAX: nowhere. */
+static size_t heaviest(const struct plan_tally *tally, const uint64_t *values)
+{
+    size_t best = SIZE_MAX;
+    uint64_t most = 0;
+
+    for (uint32_t provider = 0; provider < tally->config->provider_count; provider++)
+        for (size_t wait = 0; wait < PLAN_WAIT_COUNT; wait++) {
+            size_t above = (size_t)provider * PLAN_WAIT_COUNT + wait;
+            uint64_t sum;
+            size_t below = largest_below(tally, values, provider, wait, &sum);
+
+            if (sum > most) {
+                most = sum;
+                best = below;
+            }
+            if (values[above] > most) {
+                most = values[above];
+                best = above;
+            }
+        }
+    return best;
+}
+
+/* How many other institutions have a good part of what the largest one has. */
+static uint32_t count_others(const struct plan_tally *tally, const uint64_t *values, size_t place)
+{
+    uint32_t first = tally->config->provider_count;
+    uint32_t count = 0;
+
+    for (uint32_t meter = first; meter < tally->meter_count; meter++) {
+        size_t other = (size_t)meter * PLAN_WAIT_COUNT + place % PLAN_WAIT_COUNT;
+
+        count += other != place && values[other] > 0 && values[other] >= values[place] / 10;
+    }
+    return place / PLAN_WAIT_COUNT < first ? 0 : count;
+}
+
+static void set_binding(const struct plan_tally *tally, const struct plan_open_run *open,
+                        struct plan_run *run, const uint64_t *values, size_t place)
+{
+    uint32_t meter = (uint32_t)(place / PLAN_WAIT_COUNT);
+
     run->binding = (struct plan_binding){
-        .reason = reason,
+        .reason = reason_at(tally, place),
         .provider = tally->meters[meter].node.provider,
         .institution = tally->meters[meter].node.institution,
-        .short_count = short_count,
-        .waited_s = (int64_t)(waited_ms / (uint64_t)MS_PER_SECOND),
+        .other_count = count_others(tally, values, place),
+        .waited_s = (int64_t)(open->waits[place] / (uint64_t)MS_PER_SECOND),
     };
-    describe_limit(tally, meter, wait, run->binding.limit);
+    describe_limit(tally, meter, (enum plan_wait)(place % PLAN_WAIT_COUNT), run->binding.limit);
 }
 
 /* What kept most slots out. False: nothing did. */
-static bool bind_by_loss(const struct plan_tally *tally, const struct plan_open_run *open,
+static bool bind_by_loss(struct plan_tally *tally, const struct plan_open_run *open,
                          struct plan_run *run)
 {
-    uint32_t *lost = calloc((size_t)tally->meter_count * PLAN_WAIT_COUNT, sizeof *lost);
-    size_t best = SIZE_MAX;
-    enum reason reason = REASON_NONE;
+    uint64_t *lost = calloc((size_t)tally->meter_count * PLAN_WAIT_COUNT, sizeof *lost);
+    size_t best;
 
     if (lost == NULL)
         return false;
     for (uint32_t i = 0; i < tally->plan->institution_count; i++) {
-        size_t place = place_blamed(tally, open, i, (enum reason)open->reasons[i]);
+        enum reason reason = (enum reason)open->reasons[i];
+        size_t place = place_blamed(tally, open, i, reason);
 
-        if (open->lost[i] == 0)
-            continue;
         lost[place] += open->lost[i];
-        if (best == SIZE_MAX || lost[place] > lost[best]) {
-            best = place;
-            reason = reason_blamed(tally, open, place, (enum reason)open->reasons[i]);
-        }
+        if (open->lost[i] > 0 && place % PLAN_WAIT_COUNT == PLAN_WAIT_OTHER &&
+            open->waits[place] == 0)
+            tally->meters[place / PLAN_WAIT_COUNT].other_reason = (uint8_t)reason;
     }
-    if (best != SIZE_MAX)
-        set_binding(tally, run, (uint32_t)(best / PLAN_WAIT_COUNT),
-                    (enum plan_wait)(best % PLAN_WAIT_COUNT), reason, lost[best],
-                    open->waits[best]);
+    best = heaviest(tally, lost);
+    if (best != SIZE_MAX) {
+        set_binding(tally, open, run, lost, best);
+        run->binding.short_count = (uint32_t)lost[best];
+    }
     free(lost);
     return best != SIZE_MAX;
 }
@@ -207,21 +265,13 @@ static bool bind_by_loss(const struct plan_tally *tally, const struct plan_open_
 static void bind_by_wait(const struct plan_tally *tally, const struct plan_open_run *open,
                          struct plan_run *run)
 {
-    size_t best = 0;
-    enum plan_wait wait;
-    enum reason reason = REASON_RATE;
+    size_t best = heaviest(tally, open->waits);
+    uint64_t sum = 0;
 
     for (size_t i = 0; i < (size_t)tally->meter_count * PLAN_WAIT_COUNT; i++)
-        if (open->waits[i] > open->waits[best])
-            best = i;
-    if (open->waits[best] < (uint64_t)run->due * (uint64_t)MS_PER_SECOND || open->waits[best] == 0)
-        return;
-    wait = (enum plan_wait)(best % PLAN_WAIT_COUNT);
-    if (wait == PLAN_WAIT_CONCURRENCY)
-        reason = REASON_CONCURRENCY;
-    else if (wait == PLAN_WAIT_OTHER)
-        reason = (enum reason)tally->meters[best / PLAN_WAIT_COUNT].other_reason;
-    set_binding(tally, run, (uint32_t)(best / PLAN_WAIT_COUNT), wait, reason, 0, open->waits[best]);
+        sum += open->waits[i];
+    if (sum > 0 && sum >= (uint64_t)run->due * (uint64_t)MS_PER_SECOND)
+        set_binding(tally, open, run, open->waits, best);
 }
 
 void plan_binding_find(struct plan_tally *tally, const struct plan_open_run *open)

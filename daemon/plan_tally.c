@@ -18,14 +18,12 @@ static void note_uses(struct plan_tally *tally)
     const struct schedule_set *sets = consent_table_schedule_sets(table, &set_count);
 
     for (uint32_t row = 0; row < consent_table_count(table); row++) {
-        struct consent_settings settings;
+        uint32_t institution;
+        uint16_t set;
 
-        consent_table_settings(table, row, &settings);
-        if (settings.schedule_set >= set_count)
-            continue;
-        for (uint32_t i = 0; i < sets[settings.schedule_set].count; i++)
-            tally->uses[(size_t)sets[settings.schedule_set].schedules[i] * institutions +
-                        settings.institution] = 1;
+        consent_table_place(table, row, &institution, &set);
+        for (uint32_t i = 0; set < set_count && i < sets[set].count; i++)
+            tally->uses[(size_t)sets[set].schedules[i] * institutions + institution] = 1;
     }
 }
 
@@ -263,12 +261,13 @@ static void run_closed(struct plan_tally *tally, const struct record *record)
 static uint32_t institution_of(const struct plan_tally *tally, uint32_t consent)
 {
     uint32_t row = population_row(tally->population, consent);
-    struct consent_settings settings;
+    uint32_t institution;
+    uint16_t set;
 
     if (row == UINT32_MAX)
         return UINT32_MAX;
-    consent_table_settings(tally->population->table, row, &settings);
-    return settings.institution;
+    consent_table_place(tally->population->table, row, &institution, &set);
+    return institution;
 }
 
 /* A state of the consent or of the world, and not too little time. */
@@ -374,8 +373,8 @@ enum plan_wait plan_wait_of(enum reason reason)
 {
     switch (reason) {
     case REASON_RATE: return PLAN_WAIT_RATE;
-    case REASON_CONCURRENCY:
-    case REASON_FAIRNESS: return PLAN_WAIT_CONCURRENCY;
+    case REASON_CONCURRENCY: return PLAN_WAIT_CONCURRENCY;
+    case REASON_FAIRNESS: return PLAN_WAIT_FAIRNESS;
     default: return PLAN_WAIT_OTHER;
     }
 }
@@ -425,9 +424,10 @@ void plan_tally_waits(struct plan_tally *tally, const struct scheduler *schedule
             tally->meters[providers + i].node.learned_interval_us = view.learned_interval_us;
             if (view.waiting == 0)
                 continue;
+            /* A share is the provider's to give. */
             if (view.blocked_reason != REASON_NONE)
-                blame(tally, i, providers + i, view.blocked_reason,
-                      (uint64_t)view.waiting * (uint64_t)span_ms);
+                blame(tally, i, view.blocked_reason == REASON_FAIRNESS ? provider : providers + i,
+                      view.blocked_reason, (uint64_t)view.waiting * (uint64_t)span_ms);
             else if (above.blocked_reason != REASON_NONE)
                 blame(tally, i, provider, above.blocked_reason,
                       (uint64_t)view.waiting * (uint64_t)span_ms);

@@ -10,8 +10,14 @@
 
 #include "daemon/plan.h"
 
-/* How waits and losses are told apart: by rate, by concurrency, by anything else. */
-enum plan_wait { PLAN_WAIT_RATE, PLAN_WAIT_CONCURRENCY, PLAN_WAIT_OTHER, PLAN_WAIT_COUNT };
+/* How waits and losses are told apart. */
+enum plan_wait {
+    PLAN_WAIT_RATE,
+    PLAN_WAIT_CONCURRENCY,
+    PLAN_WAIT_FAIRNESS, /* an institution's share of its provider's concurrency */
+    PLAN_WAIT_OTHER,
+    PLAN_WAIT_COUNT
+};
 
 struct plan_open_run {
     uint32_t index;   /* in plan->runs */

@@ -30,20 +30,20 @@ BUILD = Path(os.environ.get("REFRESHD", Path(__file__).resolve().parents[2] / "b
 def draw_world(folder, source):
     """Banks, consents and a configuration; answers what it drew, in a few words."""
     banks = []
-    for i in range(source.randint(4, 12)):
+    for i in range(source.randint(4, 10)):
         kind = source.choice(("slow", "slow", "limited", "failing"))
         banks.append(
             {
                 "name": f"B{i:02d}",
-                "consents": source.randint(150, 900),
+                "consents": source.randint(500, 1500),
                 "limit": source.uniform(6, 40) if kind == "limited" else 0,
                 "median_ms": source.uniform(5_000, 90_000),
-                "sigma": source.uniform(200, 700),
+                "sigma": source.uniform(200, 600),
                 "fail": source.randint(50, 120) if kind == "failing" else source.randint(0, 40),
                 "partial": source.randint(0, 30),
                 "reconnect": source.randint(0, 3),
                 "retry_after": source.choice((5, 15, 30)),
-                "jobs": source.randint(3, 20),
+                "jobs": source.randint(8, 40),
             }
         )
     with open(folder / "world", "w") as stream:

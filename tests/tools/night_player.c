@@ -135,7 +135,7 @@ static void begin_job(struct player *player, const struct effect *effect)
     struct bank *bank = &player->banks[job->bank];
     uint64_t night = (uint64_t)((now_of(player).utc.ms + MS_PER_DAY / 2) / MS_PER_DAY);
     uint64_t draw = effect->job << 8 | effect->attempt;
-    double slow = exp(0.03 * normal(player, job->bank, night, 1));
+    double slow = exp(0.02 * normal(player, job->bank, night, 1));
     double verdict = uniform(player, draw, 2, 0) * 1000;
     double duration_ms = bank->median_ms * slow * exp(bank->sigma * normal(player, draw, 1, 3));
 
