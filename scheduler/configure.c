@@ -15,6 +15,7 @@
 #include "scheduler/recheck.h"
 #include "scheduler/room.h"
 #include "scheduler/run.h"
+#include "scheduler/share.h"
 #include "scheduler/work.h"
 
 /* Names are matched by their hash: 64 bits over some thousand names. */
@@ -155,6 +156,7 @@ static enum result configure_institution(struct scheduler *scheduler, uint32_t i
     institution->is_configured = true;
     institution->is_default = strcmp(settings->name, "-") == 0;
     institution->settings_index = index;
+    share_note_limits(scheduler, place);
     work_unblock(scheduler, place);
     /* Consents without an institution have no bank: their provider's node learns for them. */
     configure_learning(
@@ -256,14 +258,16 @@ static void configure_sets(struct scheduler *scheduler, const struct scheduler_s
     scheduler->set_count = settings->schedule_set_count;
 }
 
-static uint32_t gaps_needed(const struct scheduler_settings *settings)
+/* Never fewer than before: a provider that comes back finds its quotas as they were. */
+static uint32_t gaps_needed(const struct scheduler *scheduler,
+                            const struct scheduler_settings *settings)
 {
     uint32_t count = 2; /* one gap at least: a refused charge gives the one before back */
 
     for (uint32_t i = 0; i < settings->provider_count; i++)
         if (settings->providers[i].quota.count > count)
             count = settings->providers[i].quota.count;
-    return count - 1;
+    return count - 1 > scheduler->quota_gap_count ? count - 1 : scheduler->quota_gap_count;
 }
 
 static enum result configure_check(const struct scheduler_settings *settings, struct fault *fault)
@@ -287,7 +291,7 @@ enum result scheduler_configure(struct scheduler *scheduler, struct time_now now
         room_nodes(scheduler, settings->provider_count, settings->institution_count,
                    settings->schedule_count, fault) != RESULT_OK ||
         room_places(scheduler, settings, fault) != RESULT_OK ||
-        room_quota_gaps(scheduler, gaps_needed(settings), fault) != RESULT_OK)
+        room_quota_gaps(scheduler, gaps_needed(scheduler, settings), fault) != RESULT_OK)
         return RESULT_FAULT;
     unqueue_slots(scheduler);
     forget_old_settings(scheduler);

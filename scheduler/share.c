@@ -104,6 +104,22 @@ void share_note_population(struct scheduler *scheduler, uint32_t index, int chan
         provider->populated--;
 }
 
+static void fit(struct share *share, uint32_t max)
+{
+    if (max > 0 && share->earned > max)
+        share->earned = max;
+}
+
+void share_note_limits(struct scheduler *scheduler, uint32_t index)
+{
+    struct institution *institution = &scheduler->institutions[index];
+    const struct limit_settings *limits =
+        &scheduler->providers[institution->provider].settings.limits;
+
+    fit(&institution->jobs_share, limits->jobs_running_max);
+    fit(&institution->requests_share, limits->requests_in_flight_max);
+}
+
 /* The first one of a busy time: what was earned long ago is gone. */
 static void share_begins(struct share *share, uint32_t held, struct mono_time now)
 {

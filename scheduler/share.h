@@ -34,6 +34,9 @@ void share_note_active(struct scheduler *scheduler, uint32_t institution);
 /* Consents to refresh came (+1) or went (-1). */
 void share_note_population(struct scheduler *scheduler, uint32_t institution, int change);
 
+/* Its provider has other limits: what was earned fits into them. */
+void share_note_limits(struct scheduler *scheduler, uint32_t institution);
+
 /* A job takes its place among the running ones of its institution, or gives it back. */
 void share_job_begins(struct scheduler *scheduler, uint32_t job);
 void share_job_ends(struct scheduler *scheduler, uint32_t job);

@@ -551,6 +551,7 @@ static void take_recheck(struct simulation *s, const struct record *record)
                    record->as.recheck.consent,
                    (long long)((record->at.ms - consent->checked.ms) / MS_PER_SECOND));
     consent->checked = record->at;
+    consent->checked_us = s->clocks.true_us;
     consent->was_checked = false;
 }
 
@@ -626,11 +627,15 @@ void judge_record(struct simulation *s, const struct record *record, const struc
     case RECORD_JOB_STATE: take_job_state(s, record); break;
     case RECORD_JOB_CLOSE: take_job_close(s, record); break;
     case RECORD_SKIP: take_skip(s, record); break;
-    case RECORD_HOLD: s->judge.consents[record->as.hold.consent].is_held = true; break;
+    case RECORD_HOLD:
+        s->judge.consents[record->as.hold.consent].is_held = true;
+        s->judge.consents[record->as.hold.consent].was_checked = false;
+        break;
     case RECORD_RELEASE:
         if (!s->judge.consents[record->as.hold.consent].is_held)
             judge_fail(s, "consent %u is let go, and nobody holds it", record->as.hold.consent);
         s->judge.consents[record->as.hold.consent].is_held = false;
+        s->judge.consents[record->as.hold.consent].was_checked = false;
         break;
     case RECORD_RECHECK: take_recheck(s, record); break;
     case RECORD_EXPIRES:
@@ -653,8 +658,9 @@ void judge_answered(struct simulation *s, const struct sim_request *request)
     enum answer_class class_ = request->answer.class_;
     struct judged_job *job;
 
-    if (request->job_slot == NO_JOB) /* one that says nothing is tried again */
-        s->judge.consents[request->consent].was_checked = request->answer.look_up != LOOK_UP_NONE;
+    if (request->job_slot == NO_JOB && request->answer.look_up != LOOK_UP_NONE &&
+        s->judge.consents[request->consent].checked_us == request->performed_us)
+        s->judge.consents[request->consent].was_checked = true; /* else it is tried again */
     if (request->kind == REQUEST_LOOK_UP)
         return;
     job = job_row(s, request->job);

@@ -85,6 +85,7 @@ struct judged_consent {
     bool is_forced; /* its next job may ignore the cooldown */
     struct utc_time learned_expires;
     struct utc_time checked;                     /* last look-up by the provider's hand */
+    int64_t checked_us;                          /* true time */
     bool was_checked;                            /* and it said something */
     struct utc_time doubt_until;                 /* closed in doubt: nothing before */
     struct judged_charge charges[JUDGE_CHARGES]; /* newest first */
@@ -108,6 +109,7 @@ struct judged_node {
     struct judged_send *sends;
     uint32_t send_count;
     uint32_t send_capacity;
+    bool is_new_to_life; /* the daemon began without it */
     uint32_t running;
     struct judged_pause paused;
 };

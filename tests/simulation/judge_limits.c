@@ -110,6 +110,14 @@ static void judge_run_of_job(struct simulation *s, const struct judged_job *job,
     judge_hours(s, &s->judge.schedules[run->schedule].hours, at, "schedule");
 }
 
+/* A run whose schedule was gone at a start: its jobs go on like those that people began. */
+static bool is_orphan(struct simulation *s, uint32_t number)
+{
+    const struct stored_run *run = memory_store_run(&s->store, number);
+
+    return run != NULL && run->is_orphan;
+}
+
 static void judge_room(struct simulation *s, const struct judged_node *node, const char *what)
 {
     if (node->limits.jobs_running_max > 0 && node->running >= node->limits.jobs_running_max)
@@ -130,7 +138,7 @@ void judge_may_initiate(struct simulation *s, const struct judged_job *job, stru
         judge_fail(s, "an attempt for consent %u, which is paused", job->consent);
     judge_hours(s, &provider->hours, at, "provider");
     judge_hours(s, &institution->hours, at, "institution");
-    if (job->run != 0)
+    if (job->run != 0 && !is_orphan(s, job->run))
         judge_run_of_job(s, job, at);
     if (job->is_running) /* in doubt: it has kept its place */
         return;
@@ -193,10 +201,12 @@ static int64_t spacing_ms(const struct simulation *s, const struct judged_charge
 /* How long ago a charge was, as far as anybody can know. A step of the wall clock is put right in
  * the life that sees it; what was written down before says nothing to the next one. */
 static int64_t charge_age_ms(const struct simulation *s, const struct judged_charge *charge,
-                             struct utc_time at)
+                             struct utc_time at, bool is_new_to_life)
 {
     int64_t age_ms = (s->clocks.true_us - charge->true_us) / US_PER_MS;
 
+    if (charge->life != s->shell.life && is_new_to_life)
+        return INT64_MAX; /* nobody told this life of it */
     if (s->clocks.stepped_us == INT64_MIN)
         return at.ms - charge->sent.ms;
     /* The clocks drift, and the smallest steps go unnoticed. */
@@ -209,10 +219,11 @@ void judge_consent_clocks(struct simulation *s, const struct judged_job *job, st
     const struct snapshot *snapshot = virtual_shell_snapshot(&s->shell);
     const struct provider_settings *settings =
         &snapshot->providers[snapshot->provider_index[snapshot->consent_provider[job->consent]]];
+    bool is_new = s->judge.providers[snapshot->consent_provider[job->consent]].is_new_to_life;
     uint32_t used = 0;
 
     for (uint32_t i = 0; i < consent->charge_count; i++) {
-        int64_t age_ms = charge_age_ms(s, &consent->charges[i], at);
+        int64_t age_ms = charge_age_ms(s, &consent->charges[i], at, is_new);
 
         used += age_ms < settings->quota.window_ms;
         simulation_say(s, "charge %u of consent %u: %lld ms ago, job %llu", i, job->consent,
@@ -224,9 +235,9 @@ void judge_consent_clocks(struct simulation *s, const struct judged_job *job, st
     if (consent->charge_count > 0 && !job->is_forced) {
         int64_t ms = spacing_ms(s, &consent->charges[0], &settings->cooldown);
 
-        if (charge_age_ms(s, &consent->charges[0], at) < ms)
+        if (charge_age_ms(s, &consent->charges[0], at, is_new) < ms)
             judge_fail(s, "consent %u is sent to %lld ms before its cooldown ends", job->consent,
-                       (long long)(ms - charge_age_ms(s, &consent->charges[0], at)));
+                       (long long)(ms - charge_age_ms(s, &consent->charges[0], at, is_new)));
     }
 }
 
@@ -404,4 +415,6 @@ void judge_restarting(struct simulation *s)
         s->judge.jobs[job].success_told = false; /* what was told and not recorded is forgotten */
     }
     judge_reloaded(s);
+    for (uint32_t i = 0; i < s->world.provider_count; i++)
+        s->judge.providers[i].is_new_to_life = !s->judge.providers[i].is_there;
 }

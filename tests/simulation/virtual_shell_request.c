@@ -134,7 +134,7 @@ void virtual_shell_handover(struct simulation *s, uint32_t index)
     judge_sent(s, request);
     timeline_add(&s->timeline, s->clocks.true_us + 1000 + dice_below(&s->random, 30000),
                  MOMENT_ARRIVAL, index, s->shell.life);
-    if (!s->is_calm && dice_one_in(&s->random, 60))
+    if (!s->is_calm && request->kind != REQUEST_INITIATE && dice_one_in(&s->random, 60))
         return; /* the news comes with the answer */
     event.as.sent.job_slot = request->job_slot;
     event.as.sent.provider = virtual_shell_snapshot(&s->shell)->provider_index[request->provider];
