@@ -1,23 +1,34 @@
 /* SPDX-License-Identifier: MIT
  * command_status.c - `refreshd status`: what is going on, from the daemon or from its records. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "command/commands.h"
 #include "command/control_call.h"
+#include "command/node_text.h"
 #include "state/state_query.h"
 
 static const char usage[] =
-    "usage: refreshd status [--watch] [-c FILE] [--format text|json]\n\n"
-    "Runs in progress with progress and ETA, coming firings, limits that hold work back, backlog "
-    "by\n"
-    "institution. Asks the running daemon; where none runs, the last records are shown as\n"
-    "`offline`.\n\n"
-    "  --watch   show it again every 2 seconds until interrupted\n";
+    "usage: refreshd status [--watch] [--top N] [--institution NAME] [-c FILE]\n"
+    "                       [--format text|json]\n\n"
+    "Runs in progress with progress and ETA, coming firings, limits that hold work back, and the\n"
+    "backlog by age and institution. Asks the running daemon; where none runs, the last records\n"
+    "are shown as `offline`.\n\n"
+    "  --watch             show it again every 2 seconds until interrupted\n"
+    "  --top N             name the N institutions with most work waiting (20)\n"
+    "  --institution NAME  of the backlog only institutions of this name\n";
 
-enum { OPTION_WATCH = 256 };
+enum { OPTION_WATCH = 256, OPTION_TOP, OPTION_INSTITUTION };
+
+struct wanted {
+    struct command_line line;
+    long top; /* 0: as many as the daemon thinks */
+    const char *institution;
+    bool is_headed; /* the head of the backlog is printed */
+};
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -85,23 +96,40 @@ static void print_limit(const json_t *line)
     putchar('\n');
 }
 
+static void print_engine(const json_t *line)
+{
+    printf("daemon running%s%s  config %s (%.12s)  jobs %lld  requests %lld\n",
+           json_is_true(json_object_get(line, "draining")) ? ", draining" : "",
+           json_is_true(json_object_get(line, "storage_blocked")) ? ", STORAGE BLOCKED" : "",
+           text_of(line, "config"), text_of(line, "config_digest"), number_of(line, "jobs_live"),
+           number_of(line, "requests_outstanding"));
+    if (json_is_string(json_object_get(line, "reload_error")))
+        printf("the reload at %s was refused: %s\n", text_of(line, "reload_at"),
+               text_of(line, "reload_error"));
+    if (number_of(line, "clock_steps") > 0)
+        printf("the wall clock was set %lld times, the last time by %lld ms\n",
+               number_of(line, "clock_steps"), number_of(line, "clock_step_ms"));
+}
+
 static void print_text(void *context, const json_t *line)
 {
+    struct wanted *wanted = context;
     const char *type = text_of(line, "type");
 
-    (void)context;
     if (strcmp(type, "engine") == 0)
-        printf("daemon running%s%s  config %s (%.12s)  jobs %lld  requests %lld\n",
-               json_is_true(json_object_get(line, "draining")) ? ", draining" : "",
-               json_is_true(json_object_get(line, "storage_blocked")) ? ", STORAGE BLOCKED" : "",
-               text_of(line, "config"), text_of(line, "config_digest"),
-               number_of(line, "jobs_live"), number_of(line, "requests_outstanding"));
+        print_engine(line);
     else if (strcmp(type, "run") == 0)
         print_run(line);
     else if (strcmp(type, "schedule") == 0)
         printf("schedule %-24s next %s\n", text_of(line, "schedule"), text_of(line, "next_at"));
-    else
+    else if (strcmp(type, "limit") == 0)
         print_limit(line);
+    else if (strcmp(type, "backlog") == 0) {
+        if (!wanted->is_headed)
+            node_text_print_head();
+        wanted->is_headed = true;
+        node_text_print_ages(line);
+    }
 }
 
 static void print_json(void *context, const json_t *line)
@@ -153,46 +181,68 @@ static int show_offline(const struct command_line *line, const struct config *co
     return result == RESULT_OK ? 0 : command_fail(line, &fault);
 }
 
-static int show(const struct command_line *line, const struct config *config)
+static int show(struct wanted *wanted, const struct config *config)
 {
+    const struct command_line *line = &wanted->line;
     struct fault fault;
 
     if (!control_is_running(config))
         return show_offline(line, config);
-    if (control_call(config, json_pack("{s:s}", "command", "status"),
-                     line->format == OUTPUT_JSON ? print_json : print_text, NULL,
-                     &fault) != RESULT_OK)
-        return command_fail(line, &fault);
-    return 0;
+    wanted->is_headed = false;
+    if (control_call(config,
+                     json_pack("{s:s, s:I, s:s?}", "command", "status", "top",
+                               (json_int_t)wanted->top, "institution", wanted->institution),
+                     line->format == OUTPUT_JSON ? print_json : print_text, wanted,
+                     &fault) == RESULT_OK)
+        return 0;
+    if (fault.code == FAULT_UNAVAILABLE) /* it holds the lock and has just ended */
+        return show_offline(line, config);
+    return command_fail(line, &fault);
+}
+
+static int take_top(struct wanted *wanted)
+{
+    char *end;
+
+    wanted->top = strtol(optarg, &end, 10);
+    if (*end != '\0' || wanted->top < 1 || wanted->top > 1000000)
+        return command_usage_error(&wanted->line, "--top %s: a number from 1 to 1000000", optarg);
+    return -1;
 }
 
 int command_status(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"watch", no_argument, NULL, OPTION_WATCH}, COMMON_LONG_OPTIONS, {0}};
-    struct command_line line;
+        {"watch", no_argument, NULL, OPTION_WATCH},
+        {"top", required_argument, NULL, OPTION_TOP},
+        {"institution", required_argument, NULL, OPTION_INSTITUTION},
+        COMMON_LONG_OPTIONS,
+        {0}};
+    struct wanted wanted = {0};
     struct config *config;
     bool is_watching = false;
     int status;
     int option;
 
-    command_line_init(&line, "status", usage);
+    command_line_init(&wanted.line, "status", usage);
     while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        if (option == OPTION_WATCH) {
-            is_watching = true;
-            continue;
+        status = -1;
+        switch (option) {
+        case OPTION_WATCH: is_watching = true; break;
+        case OPTION_TOP: status = take_top(&wanted); break;
+        case OPTION_INSTITUTION: wanted.institution = optarg; break;
+        default: status = command_line_common(&wanted.line, option); break;
         }
-        status = command_line_common(&line, option);
         if (status >= 0)
             return status;
     }
     if (optind != argc)
-        return command_usage_error(&line, "unexpected argument \"%s\"", argv[optind]);
-    config = command_load_config(&line, NULL);
+        return command_usage_error(&wanted.line, "unexpected argument \"%s\"", argv[optind]);
+    config = command_load_config(&wanted.line, NULL);
     if (config == NULL)
         return FAULT_CONFIGURATION;
     for (;;) {
-        status = show(&line, config);
+        status = show(&wanted, config);
         if (!is_watching || status != 0 || fflush(stdout) != 0)
             break;
         (void)nanosleep(&(struct timespec){.tv_sec = 2}, NULL);

@@ -66,24 +66,6 @@ static void care_of_database(struct engine *engine, struct time_now now)
     engine->next_care = mono_add_us(now.mono, more ? CARE_EVERY_US / 50 : CARE_EVERY_US);
 }
 
-/* "20/s 600/m": as people write them; one of a unit is written without its number. */
-static const char *rates_text(const struct limit_settings *limits, char *text, size_t size)
-{
-    size_t used = 0;
-
-    text[0] = '\0';
-    for (uint32_t i = 0; i < limits->rate_count && used < size; i++) {
-        char span[DURATION_TEXT_SIZE];
-        const char *unit = duration_text(limits->rates[i].span_ms, span);
-
-        if (unit[0] == '1' && (unit[1] < '0' || unit[1] > '9'))
-            unit++;
-        used += (size_t)snprintf(text + used, size - used, "%s%u/%s", i == 0 ? "" : " ",
-                                 limits->rates[i].count, unit);
-    }
-    return text[0] == '\0' ? NULL : text;
-}
-
 static void fill_limit_row(struct limit_row *row, const char *provider, const char *institution,
                            const struct limit_settings *limits, const struct node_view *view,
                            char *rates, size_t rates_size, char learned[RATE_TEXT_SIZE])

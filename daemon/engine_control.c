@@ -13,6 +13,9 @@
 #include "daemon/control_socket.h"
 #include "daemon/engine_internal.h"
 #include "daemon/rate_text.h"
+#include "daemon/why_json.h"
+
+#define BACKLOG_TOP 20
 
 struct engine_control {
     struct engine *engine;
@@ -46,15 +49,6 @@ static void send_line(struct ask *ask, json_t *object)
     json_decref(object);
 }
 
-static json_t *instant(struct utc_time t)
-{
-    char text[UTC_TEXT_SIZE];
-
-    if (t.ms == UTC_NONE.ms || t.ms == UTC_NEVER.ms)
-        return json_null();
-    return json_string(utc_text(t, text));
-}
-
 static struct audit audit_of(const struct ask *ask, const char *action, const char *subject)
 {
     return (struct audit){ask->who, action, subject, argument(ask, "reason")};
@@ -74,7 +68,7 @@ static void add_forecast(const struct ask *ask, const struct run_view *view, uin
         ask->now.utc.ms > view->started.ms)
         finish = utc_add_ms(ask->now.utc, (ask->now.utc.ms - view->started.ms) *
                                               (int64_t)(view->due - done) / done);
-    json_object_set_new(object, "eta_at", instant(finish));
+    json_object_set_new(object, "eta_at", why_json_instant(finish));
     json_object_set_new(object, "slack_ms",
                         finish.ms == UTC_NONE.ms || view->deadline.ms == UTC_NEVER.ms
                             ? json_null()
@@ -96,10 +90,11 @@ static json_t *run_object(const struct ask *ask, const struct run_view *view)
 {
     char text[UTC_TEXT_SIZE];
     uint32_t done = 0;
-    json_t *object = json_pack("{s:s, s:s, s:s, s:o, s:o, s:i}", "type", "run", "schedule",
-                               ask->engine->settings.schedules[view->schedule].name, "slot_at",
-                               utc_text(view->slot, text), "deadline_at", instant(view->deadline),
-                               "started_at", instant(view->started), "due", (int)view->due);
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:i}", "type", "run", "schedule",
+                  ask->engine->settings.schedules[view->schedule].name, "slot_at",
+                  utc_text(view->slot, text), "deadline_at", why_json_instant(view->deadline),
+                  "started_at", why_json_instant(view->started), "due", (int)view->due);
 
     json_object_set_new(object, "trigger", json_string(trigger_text(view->trigger)));
     for (enum outcome outcome = OUTCOME_REFRESHED; outcome < OUTCOME_COUNT; outcome++) {
@@ -121,7 +116,7 @@ static json_t *node_object(const char *provider, const char *institution,
         provider, "institution", institution, "requests_in_flight", (int)view->requests_in_flight,
         "jobs_running", (int)view->jobs_running, "waiting", (int)view->waiting, "blocked_by",
         view->blocked_reason == REASON_NONE ? NULL : reason_text(view->blocked_reason),
-        "not_before_at", instant(view->blocked_until), "learned_rate",
+        "not_before_at", why_json_instant(view->blocked_until), "learned_rate",
         rate_text(view->learned_interval_us, learned), "breaker",
         breaker_state_text(view->breaker));
 
@@ -149,7 +144,7 @@ static json_t *engine_object(const struct ask *ask)
                   (int)scheduler_requests_outstanding(engine->scheduler), "commits",
                   (json_int_t)metrics.commits, "commit_us_max", (json_int_t)metrics.commit_us_max,
                   "wal_bytes", (json_int_t)metrics.wal_bytes);
-    json_object_set_new(object, "reload_at", instant(engine->reload_at));
+    json_object_set_new(object, "reload_at", why_json_instant(engine->reload_at));
     json_object_set_new(object, "reload_error",
                         engine->reload_error[0] == '\0' ? json_null()
                                                         : json_string(engine->reload_error));
@@ -159,6 +154,19 @@ static json_t *engine_object(const struct ask *ask)
     return object;
 }
 
+static void send_backlog(void *context, json_t *line)
+{
+    send_line(context, line);
+}
+
+/* How many institutions the backlog names. */
+static uint32_t top_of(const struct ask *ask)
+{
+    json_int_t top = json_integer_value(json_object_get(ask->request, "top"));
+
+    return top > 0 && top < UINT32_MAX ? (uint32_t)top : BACKLOG_TOP;
+}
+
 static enum result answer_status(struct ask *ask, struct fault *fault)
 {
     struct engine *engine = ask->engine;
@@ -166,7 +174,6 @@ static enum result answer_status(struct ask *ask, struct fault *fault)
     struct run_view run;
     struct node_view node;
 
-    (void)fault;
     send_line(ask, engine_object(ask));
     for (uint32_t i = 0; i < scheduler_run_count(engine->scheduler); i++) {
         scheduler_run_view(engine->scheduler, i, &run);
@@ -175,7 +182,7 @@ static enum result answer_status(struct ask *ask, struct fault *fault)
     for (uint32_t i = 0; i < settings->schedule_count; i++)
         send_line(ask, json_pack("{s:s, s:s, s:o}", "type", "schedule", "schedule",
                                  settings->schedules[i].name, "next_at",
-                                 instant(scheduler_next_firing(engine->scheduler, i))));
+                                 why_json_instant(scheduler_next_firing(engine->scheduler, i))));
     for (uint32_t i = 0; i < settings->provider_count; i++) {
         scheduler_provider_view(engine->scheduler, ask->now, i, &node);
         send_line(ask, node_object(settings->providers[i].name, NULL, &node));
@@ -187,7 +194,8 @@ static enum result answer_status(struct ask *ask, struct fault *fault)
             send_line(ask, node_object(settings->providers[settings->institutions[i].provider].name,
                                        settings->institutions[i].name, &node));
     }
-    return RESULT_OK;
+    return why_json_backlog(engine->scheduler, settings, ask->now, top_of(ask),
+                            argument(ask, "institution"), send_backlog, ask, fault);
 }
 
 /* ---- why ---- */
@@ -205,37 +213,25 @@ static enum result find_consent(const struct ask *ask, uint32_t *number, struct 
     return RESULT_OK;
 }
 
-static json_t *gate_object(enum gate gate, const struct gate_verdict *verdict)
-{
-    char learned[RATE_TEXT_SIZE];
-    json_t *object =
-        json_pack("{s:s, s:b, s:s?, s:o}", "gate", gate_text(gate), "open", verdict->is_open,
-                  "reason", verdict->is_open ? NULL : reason_text(verdict->reason), "earliest_at",
-                  instant(verdict->earliest));
-
-    if (verdict->learned_interval_us > 0)
-        json_object_set_new(
-            object, "detail",
-            json_sprintf("learned %s", rate_text(verdict->learned_interval_us, learned)));
-    return object;
-}
-
+/* A consent, or a bank or an account. */
 static enum result answer_why(struct ask *ask, struct fault *fault)
 {
-    struct gate_verdict verdicts[GATE_COUNT];
-    struct utc_time earliest;
+    const struct engine *engine = ask->engine;
+    const char *provider = argument(ask, "provider");
+    json_t *answer = NULL;
     uint32_t number;
-    json_t *gates = json_array();
 
-    if (find_consent(ask, &number, fault) != RESULT_OK) {
-        json_decref(gates);
-        return RESULT_FAULT;
+    if (provider != NULL) {
+        if (why_json_node(engine->scheduler, &engine->settings, ask->now, provider,
+                          argument(ask, "institution"), false, &answer, fault) != RESULT_OK)
+            return RESULT_FAULT;
+    } else {
+        if (find_consent(ask, &number, fault) != RESULT_OK)
+            return RESULT_FAULT;
+        answer =
+            why_json_consent(engine->scheduler, ask->now, number, argument(ask, "consent"), false);
     }
-    earliest = scheduler_why(ask->engine->scheduler, ask->now, number, verdicts);
-    for (enum gate gate = 0; gate < GATE_COUNT; gate++)
-        json_array_append_new(gates, gate_object(gate, &verdicts[gate]));
-    send_line(ask, json_pack("{s:s, s:o, s:o, s:b}", "consent", argument(ask, "consent"), "gates",
-                             gates, "earliest_at", instant(earliest), "offline", 0));
+    send_line(ask, answer);
     return RESULT_OK;
 }
 

@@ -29,3 +29,20 @@ const char *rate_text(int64_t interval_us, char text[RATE_TEXT_SIZE])
                        units[unit].name);
     return text;
 }
+
+const char *rates_text(const struct limit_settings *limits, char *text, size_t size)
+{
+    size_t used = 0;
+
+    text[0] = '\0';
+    for (uint32_t i = 0; i < limits->rate_count && used < size; i++) {
+        char span[DURATION_TEXT_SIZE];
+        const char *unit = duration_text(limits->rates[i].span_ms, span);
+
+        if (unit[0] == '1' && (unit[1] < '0' || unit[1] > '9'))
+            unit++;
+        used += (size_t)snprintf(text + used, size - used, "%s%u/%s", i == 0 ? "" : " ",
+                                 limits->rates[i].count, unit);
+    }
+    return text[0] == '\0' ? NULL : text;
+}
