@@ -93,7 +93,7 @@ def test_why_offline_is_the_core_too(tmp_path, sandbox):
     assert "cooldown" in running["blocked_by"] and running["offline"] is False
     assert running["earliest_at"] == after["earliest_at"]
     assert [gate["gate"] for gate in running["gates"]] == [gate["gate"] for gate in after["gates"]]
-    site.run("pause", "--consent", "p/c001", check=0)
+    site.run("pause", "p/c001", check=0)
     paused = why(site, "p/c001")
     assert "paused" in paused["blocked_by"] and paused["earliest_at"] is None
     node = why(site, "--provider", "p")
