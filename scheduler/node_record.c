@@ -51,16 +51,16 @@ static struct utc_time stored_instant(const struct scheduler *scheduler, int64_t
     return utc_add_ms(scheduler->now.utc, (mono_us - scheduler->now.mono.us) / US_PER_MS);
 }
 
+/* `past` is zeroed. */
 static void describe(const struct scheduler *scheduler, const struct limit_node *node,
                      struct node_past *past)
 {
     struct breaker_past breaker;
 
-    *past = (struct node_past){.opened = UTC_NONE,
-                               .probe = UTC_NONE,
-                               .pushback = UTC_NONE,
-                               .pushback_streak = node->pushback_streak,
-                               .retry_balance = -1};
+    /* Field by field: batches are compared byte for byte, padding too. */
+    past->opened = past->probe = past->pushback = UTC_NONE;
+    past->pushback_streak = node->pushback_streak;
+    past->retry_balance = -1;
     if (node->pace_settings.learns)
         pace_past_get(&node->pace, &past->pace);
     breaker_past_get(&node->breaker, &breaker);

@@ -61,6 +61,25 @@ static void random_limits(struct night *night, struct limit_settings *limits)
         limits->hours.blackouts = &night->window;
         limits->hours.blackout_count = 1;
     }
+    limits->pace.learns = one_in(night, 2);
+    limits->pace.floor_interval_us = US_PER_SECOND * (1 + below(night, 120));
+}
+
+/* What is learned beside the limits, and what it costs to have learned it. */
+static void random_control(struct night *night, struct provider_settings *provider)
+{
+    struct breaker_settings *breaker = &provider->breaker;
+
+    *breaker = (struct breaker_settings){.probes_max = 1 + (uint32_t)below(night, 3),
+                                         .probe_first_ms = 1000 * (1 + below(night, 120)),
+                                         .lease_ms = 1000 * (1 + below(night, 1200))};
+    breaker->probe_max_ms = breaker->probe_first_ms * (1 + below(night, 40));
+    if (!one_in(night, 3))
+        breaker->failures = 1 + (uint32_t)below(night, 6);
+    if (!one_in(night, 3))
+        breaker->configuration = 1 + (uint32_t)below(night, BREAKER_CONSENTS_MAX);
+    provider->retry_budget_percent = one_in(night, 2) ? 0 : 1 + (uint32_t)below(night, 100);
+    provider->revision = (uint64_t)below(night, 3);
 }
 
 static void random_provider(struct night *night, struct provider_settings *provider)
@@ -77,6 +96,7 @@ static void random_provider(struct night *night, struct provider_settings *provi
     provider->needs_token = one_in(night, 2);
     provider->can_look_up = one_in(night, 2);
     provider->rate_guard_ms = one_in(night, 2) ? 0 : 50;
+    random_control(night, provider);
 }
 
 static void random_settings(struct night *night)
@@ -295,7 +315,11 @@ static void reload_something(struct night *night)
     uint32_t c = 1 + (uint32_t)below(night, f->consent_max);
     struct fixture_consent *consent = &f->consents[c];
 
-    switch (below(night, 5)) {
+    switch (below(night, 6)) {
+    case 4:
+        random_control(night, &f->providers[below(night, FIXTURE_PROVIDERS)]);
+        fixture_reload(f);
+        return;
     case 0: consent->is_there = !consent->is_there; break;
     case 1: consent->settings.schedule_set = (uint16_t)below(night, FIXTURE_SETS); break;
     case 2: consent->settings.priority = (uint8_t)below(night, 10); break;
@@ -392,8 +416,16 @@ static void accident(struct night *night)
     struct event event = {.kind = EVENT_TIME};
     struct fixture *f = night->f;
 
-    switch (below(night, 12)) {
+    switch (below(night, 13)) {
     case 10: open_once(night); break;
+    case 12:
+        event.kind = EVENT_RESET;
+        event.as.reset.institution = (uint32_t)below(night, FIXTURE_INSTITUTIONS);
+        event.as.reset.provider = f->institutions[event.as.reset.institution].provider;
+        if (one_in(night, 3))
+            event.as.reset.institution = UINT32_MAX;
+        fixture_event(f, &event);
+        break;
     case 0:
         if (night->has_restarts)
             restart(night);
