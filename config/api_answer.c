@@ -168,7 +168,7 @@ static void parse_echoes(struct api_parse *parse, const struct yaml_node *node,
 }
 
 static void parse_children(struct api_parse *parse, const struct yaml_node *node,
-                           struct api_answer *out)
+                           enum request_kind kind, struct api_answer *out)
 {
     static const char what[] = "children";
     struct api_children *children = &out->children;
@@ -176,8 +176,12 @@ static void parse_children(struct api_parse *parse, const struct yaml_node *node
     const struct yaml_node *key;
     const struct yaml_node *field;
 
-    if (!api_parse_mapping(parse, node, what, "at|key|job|status|result|flags"))
+    if (!api_parse_mapping(parse, node, what,
+                           kind == REQUEST_LOOK_UP ? "at|key|status|expires"
+                                                   : "at|key|job|status|result|expires|flags"))
         return;
+    if (kind == REQUEST_LOOK_UP)
+        (void)api_parse_required(parse, node, what, "status");
     at = api_parse_required(parse, node, what, "at");
     key = api_parse_required(parse, node, what, "key");
     if (at != NULL)
@@ -190,6 +194,8 @@ static void parse_children(struct api_parse *parse, const struct yaml_node *node
         api_parse_source(parse, field, &children->status);
     if ((field = yaml_get(node, "result")) != NULL)
         api_parse_source(parse, field, &children->result);
+    if ((field = yaml_get(node, "expires")) != NULL)
+        api_parse_source(parse, field, &children->expires);
     parse_flags(parse, yaml_get(node, "flags"), children->flags);
 }
 
@@ -311,7 +317,8 @@ void api_parse_answer(struct api_parse *parse, const struct yaml_node *node, enu
         [REQUEST_POLL] = {"status|result|flags|poll_hint|job_started|expires|next_allowed|echo|"
                           "children|code|message|error_id|request_id",
                           "status", NULL},
-        [REQUEST_LOOK_UP] = {"status|verdicts|expires|echo|code|message|error_id|request_id",
+        [REQUEST_LOOK_UP] = {"status|verdicts|expires|echo|children|code|message|error_id|"
+                             "request_id",
                              "status", "verdicts"},
         [REQUEST_TOKEN] = {"access_token|token_type|expires_in|default_lifetime|code|message|"
                            "error_id|request_id",
@@ -327,7 +334,8 @@ void api_parse_answer(struct api_parse *parse, const struct yaml_node *node, enu
     out->default_lifetime_ms = 5 * MS_PER_MINUTE;
     if (!api_parse_mapping(parse, node, "answer", shapes[kind].allowed))
         return;
-    (void)api_parse_required(parse, node, "answer", shapes[kind].required);
+    if (kind != REQUEST_LOOK_UP || yaml_get(node, "children") == NULL)
+        (void)api_parse_required(parse, node, "answer", shapes[kind].required);
     if (shapes[kind].required_too != NULL)
         (void)api_parse_required(parse, node, "answer", shapes[kind].required_too);
     parse_fields(parse, node, out);
@@ -341,7 +349,7 @@ void api_parse_answer(struct api_parse *parse, const struct yaml_node *node, enu
     if ((field = yaml_get(node, "echo")) != NULL)
         parse_echoes(parse, field, kind, out);
     if ((field = yaml_get(node, "children")) != NULL)
-        parse_children(parse, field, out);
+        parse_children(parse, field, kind, out);
     if ((field = yaml_get(node, "verdicts")) != NULL)
         parse_verdicts(parse, field, out);
     if (kind == REQUEST_INSTITUTIONS)

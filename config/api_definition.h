@@ -121,6 +121,7 @@ struct api_children {
     struct api_source job;
     struct api_source status;
     struct api_source result;
+    struct api_source expires;              /* an instant: the end of the consent there */
     struct api_source flags[API_FLAGS_MAX]; /* same index as api_definition.flag_names */
 };
 

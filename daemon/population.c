@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 void population_init(struct population *population)
 {
     *population = (struct population){0};
@@ -16,6 +18,7 @@ void population_deinit(struct population *population)
         consent_table_destroy(population->table);
     free(population->row_of_number);
     free(population->number_of_row);
+    free(population->customers);
     population_init(population);
 }
 
@@ -41,7 +44,13 @@ enum result population_adopt(struct population *population, struct consent_table
         consent_table_destroy(population->table);
     free(population->row_of_number);
     free(population->number_of_row);
-    *population = (struct population){table, row_of_number, number_of_row, number_max};
+    free(population->customers);
+    *population = (struct population){
+        .table = table,
+        .row_of_number = row_of_number,
+        .number_of_row = number_of_row,
+        .number_max = number_max,
+    };
     return RESULT_OK;
 }
 
@@ -108,6 +117,75 @@ enum result population_tell(const struct population *population, const struct co
 
         consent_table_settings(population->table, row, &consent);
         scheduler_consent_put(scheduler, population->number_of_row[row], &consent);
+    }
+    return RESULT_OK;
+}
+
+/* ---- by customer ---- */
+
+static uint64_t customer_hash(uint32_t provider, const char *customer)
+{
+    return hash_bytes(customer, strlen(customer), provider);
+}
+
+static int compare_customers(const void *a, const void *b)
+{
+    const struct population_customer *x = a;
+    const struct population_customer *y = b;
+
+    if (x->hash != y->hash)
+        return x->hash < y->hash ? -1 : 1;
+    return x->row < y->row ? -1 : x->row > y->row;
+}
+
+/* Made when it is first asked for: most sites never do. */
+static enum result index_customers(struct population *population, struct fault *fault)
+{
+    uint32_t count = consent_table_count(population->table);
+    struct population_customer *customers = malloc(((size_t)count + 1) * sizeof *customers);
+    struct consent_view view;
+
+    if (customers == NULL)
+        return fault_set(fault, FAULT_TEMPORARY, "out of memory for %u customers", count);
+    for (uint32_t row = 0; row < count; row++) {
+        consent_table_get(population->table, row, &view);
+        customers[row] =
+            (struct population_customer){customer_hash(view.provider, view.customer), row};
+    }
+    if (count > 1)
+        qsort(customers, count, sizeof *customers, compare_customers);
+    population->customers = customers;
+    return RESULT_OK;
+}
+
+enum result population_each_of_customer(struct population *population, uint32_t provider,
+                                        const char *customer,
+                                        void (*each)(void *context, uint32_t number,
+                                                     const struct consent_view *view),
+                                        void *context, struct fault *fault)
+{
+    uint32_t count = population->table == NULL ? 0 : consent_table_count(population->table);
+    uint64_t hash = customer_hash(provider, customer);
+    uint32_t low = 0;
+    uint32_t high = count;
+    struct consent_view view;
+
+    if (count == 0 || customer[0] == '\0')
+        return RESULT_OK;
+    if (population->customers == NULL && index_customers(population, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (population->customers[middle].hash < hash)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < count && population->customers[low].hash == hash; low++) {
+        consent_table_get(population->table, population->customers[low].row, &view);
+        if (view.provider == provider && strcmp(view.customer, customer) == 0)
+            each(context, population->number_of_row[view.row], &view);
     }
     return RESULT_OK;
 }

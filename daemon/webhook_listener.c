@@ -125,6 +125,65 @@ static bool prompt_jobs(struct engine *engine, struct time_now now, const struct
     return is_matched;
 }
 
+/* ---- consents ---- */
+
+struct news {
+    struct engine *engine;
+    struct time_now now;
+    const struct webhook_notice *notice;
+    bool is_verified;
+};
+
+static void tell_consent(const struct news *news, uint32_t number, bool is_verified)
+{
+    struct event event = {.kind = EVENT_CONSENT};
+
+    event.as.consent.consent = number;
+    event.as.consent.is_verified = is_verified;
+    event.as.consent.verdict =
+        news->notice->kind == API_EVENT_HOLD ? LOOK_UP_RECONNECT : LOOK_UP_ACTIVE;
+    event.as.consent.expires = news->notice->expires;
+    engine_put_event(news->engine, news->now, &event, NULL, 0);
+}
+
+/* Of a customer's consents those at the bank that is told. One without a bank stands for all of
+ * them, so what happened at one is only a reason to ask. */
+static void tell_customers(void *context, uint32_t number, const struct consent_view *view)
+{
+    const struct news *news = context;
+    const char *institution = news->notice->institution;
+    bool has_none = strcmp(view->institution_name, "-") == 0;
+
+    if (view->customer_is_own_id)
+        return; /* they tell their own id of the customer, and we know ours */
+    if (institution[0] == '\0' || has_none)
+        tell_consent(news, number, false);
+    else if (strcmp(view->institution_name, institution) == 0)
+        tell_consent(news, number, news->is_verified);
+}
+
+/* A webhook about a consent: by its id, where we call it as its provider does, else by customer. */
+static void tell_consents(struct engine *engine, struct time_now now, const struct target *target,
+                          const struct webhook_notice *notice, bool is_verified)
+{
+    struct news news = {engine, now, notice, is_verified};
+    uint32_t provider = config_find_provider(engine->config, target->provider);
+    char name[sizeof target->provider + WEBHOOK_ID_BYTES_MAX + 2];
+    uint32_t number;
+    struct fault fault;
+
+    if (provider == UINT32_MAX)
+        return;
+    (void)snprintf(name, sizeof name, "%s/%s", target->provider, notice->consent);
+    number =
+        notice->consent[0] == '\0' ? 0 : population_find(&engine->population, engine->config, name);
+    if (number != 0)
+        tell_consent(&news, number, is_verified);
+    else if (population_each_of_customer(&engine->population, provider, notice->customer,
+                                         tell_customers, &news, &fault) != RESULT_OK)
+        log_fault(engine->log, now.utc, LOG_WARNING, "webhook_not_followed", &fault);
+}
+
 static void answer(struct http_in_exchange *exchange, int status)
 {
     if (status == 204)
@@ -210,6 +269,23 @@ static bool store_pending(struct webhook_listener *listener, struct time_now now
     return is_stored;
 }
 
+/* What is stored is acted on. Signatures are not looked at here, so all of it is a hint. */
+static void follow(struct webhook_listener *listener, struct time_now now,
+                   const struct pending *pending)
+{
+    switch (pending->notice.kind) {
+    case API_EVENT_JOB:
+        if (!prompt_jobs(listener->engine, now, &pending->target, &pending->notice))
+            listener->unmatched_until = mono_add_us(now.mono, UNMATCHED_US);
+        break;
+    case API_EVENT_HOLD:
+    case API_EVENT_RELEASE:
+        tell_consents(listener->engine, now, &pending->target, &pending->notice, false);
+        break;
+    case API_EVENT_IGNORE: break;
+    }
+}
+
 void webhook_listener_store(struct webhook_listener *listener, struct time_now now)
 {
     struct pending *pending;
@@ -220,9 +296,8 @@ void webhook_listener_store(struct webhook_listener *listener, struct time_now n
     is_stored = store_pending(listener, now);
     while ((pending = listener->pending) != NULL) {
         listener->pending = pending->next;
-        if (is_stored && pending->notice.kind == API_EVENT_JOB &&
-            !prompt_jobs(listener->engine, now, &pending->target, &pending->notice))
-            listener->unmatched_until = mono_add_us(now.mono, UNMATCHED_US);
+        if (is_stored)
+            follow(listener, now, pending);
         answer(pending->exchange, is_stored ? 204 : 503);
         free(pending);
     }

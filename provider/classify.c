@@ -3,7 +3,6 @@
 #include "provider/classify.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "provider/evidence_text.h"
 #include "provider/reading.h"
@@ -47,24 +46,6 @@ static void judge_initiate_answer(struct reading *reading)
                                  : "the answer's job id is empty, too long or no text");
 }
 
-static void judge_look_up_answer(struct reading *reading)
-{
-    const struct api_answer *where = &reading->request->answer;
-    char word[JUDGE_WORD_SIZE];
-
-    if (json_read_text(reading->root, &where->status, word, sizeof word) != JSON_TEXT_GOOD) {
-        reading_bad(reading, "the answer tells no status of the consent");
-        return;
-    }
-    reading_decide(reading, (struct verdict){CLASS_SUCCESS, REASON_NONE, false});
-    for (uint32_t i = 0; i < where->verdict_count; i++)
-        if (strcasecmp(where->verdicts[i].word, word) == 0)
-            reading->answer->look_up = (enum look_up_verdict)where->verdicts[i].value;
-    if (reading->answer->look_up != LOOK_UP_ACTIVE)
-        reading_keep_text(reading, reading->texts->error_code, sizeof reading->texts->error_code,
-                          word);
-}
-
 void classify_answer(const struct api_definition *definition, enum request_kind kind,
                      const struct http_answer *http, const struct request_variables *ours,
                      struct utc_time now, struct answer *answer, struct answer_texts *texts)
@@ -93,7 +74,7 @@ void classify_answer(const struct api_definition *definition, enum request_kind 
     else if (kind == REQUEST_POLL)
         classify_poll(&reading);
     else
-        judge_look_up_answer(&reading);
+        classify_look_up(&reading);
     reading_close(&reading);
 }
 

@@ -8,7 +8,7 @@
 
 /* ---- children ---- */
 
-static bool is_our_institution(const struct reading *reading, json_t *child)
+bool classify_is_our_institution(const struct reading *reading, json_t *child)
 {
     const struct request_value *ours = &reading->ours->values[API_VARIABLE_INSTITUTION];
     json_t *key = json_read_source(child, &reading->request->answer.children.key);
@@ -32,7 +32,7 @@ static json_t *children_of(const struct reading *reading)
 static json_t *our_child(const struct reading *reading, json_t *children)
 {
     for (size_t i = 0; i < json_array_size(children); i++)
-        if (is_our_institution(reading, json_array_get(children, i)))
+        if (classify_is_our_institution(reading, json_array_get(children, i)))
             return json_array_get(children, i);
     return NULL;
 }
@@ -52,6 +52,15 @@ static enum tristate new_data(const struct reading *reading, const struct facts 
     const int index = reading->definition->flag_new_data;
 
     return index < 0 ? TRI_UNKNOWN : facts->flags[index];
+}
+
+/* The end of our consent, where our institution's part tells it. */
+static void learn_end(struct reading *reading, json_t *child)
+{
+    struct utc_time end = json_read_instant(child, &reading->request->answer.children.expires);
+
+    if (end.ms != UTC_NONE.ms)
+        reading->answer->expires = end;
 }
 
 /* ---- polls ---- */
@@ -188,6 +197,7 @@ static void decide_by_children(struct reading *reading, json_t *children)
         facts.status = API_STATUS_RUNNING;
         facts.result[0] = '\0';
     }
+    learn_end(reading, child);
     reading->answer->has_new_data = new_data(reading, &facts);
     decide_by_facts(reading, &facts);
 }

@@ -56,7 +56,15 @@ void reading_refused(struct reading *reading);
 void reading_answer_init(struct answer *answer);
 void reading_texts_init(struct answer_texts *texts);
 
+/* ---- classify_look_up.c ---- */
+
+/* The accepted answer to a look-up. */
+void classify_look_up(struct reading *reading);
+
 /* ---- classify_poll.c ---- */
+
+/* Is this one of the answer's `children` about the institution of ours? */
+bool classify_is_our_institution(const struct reading *reading, json_t *child);
 
 /* The accepted answer to a poll. */
 void classify_poll(struct reading *reading);

@@ -5,11 +5,14 @@ hear of it before."""
 import csv
 import io
 import json
+import re
+import urllib.request
 from datetime import datetime, timedelta, timezone
 
 from nights import (
     QUICK_SCENARIO,
     Sandbox,
+    bud,
     check_story,
     dictionaries,
     end,
@@ -271,3 +274,69 @@ def test_thousands_are_counted_not_listed(tmp_path):
         assert end(process) == 0
         assert len(warnings(site)) == 100
         assert site.one("SELECT count(*) FROM v1_reconnect WHERE urgency = 'soon'") == 1500
+
+
+def webhook_url(site):
+    """Where the daemon listens for the webhooks of provider p."""
+    log = site.folder / "serve.log"
+    found = wait_for(
+        lambda: re.search(r"event=webhooks_listening address=\S*?(\d+)$", log.read_text(), re.M),
+        what="the listener",
+    )
+    return f"http://127.0.0.1:{found.group(1)}/webhooks/p"
+
+
+def consent_event(sandbox, event, **more):
+    body = json.dumps({"event": event, "consent_id": "theirs", **more}).encode()
+    request = urllib.request.Request(f"{sandbox.control}/consent-event", data=body, method="POST")
+    urllib.request.urlopen(request, timeout=10).close()
+
+
+def test_a_webhook_about_a_consent_has_it_looked_up(tmp_path):
+    """Nobody has verified it, so the provider is asked, and its word counts."""
+    consents = {"cus": {"providers": ["Bank_A", "Bank_B"]}, "cus/Bank_A": {"state": "revoked"}}
+    scenario = merge(QUICK_SCENARIO, {"consents": consents})
+    with Sandbox(tmp_path, scenario) as sandbox:
+        rows = [
+            {"id": "a", "provider": "p", "customer": "cus", "institution": "Bank_A"},
+            {"id": "other", "provider": "p", "customer": "cus2", "institution": "Bank_A"},
+        ]
+        entry = bud(sandbox, 2, completion={"webhook": True}, consent={"recheck": "none"})
+        http = {"webhooks": {"listen": "127.0.0.1:0", "public_url": "http://127.0.0.1:9"}}
+        site = plain_site(tmp_path, {"p": entry}, rows, NEVER_DUE, http=http)
+        process = site.start("serve")
+        try:
+            sandbox.change({"bud": {"webhook_url_consents": webhook_url(site)}})
+            consent_event(sandbox, "revoked", customer="cus", provider="Bank_A")
+            wait_for(lambda: status_of(site, "p/a") == "held", what="the hold")
+            assert status_of(site, "p/other") == "active"
+            # A lie changes nothing, and asks nobody within ten minutes.
+            consent_event(sandbox, "reauthorised", customer="cus", provider="Bank_A")
+            consent_event(sandbox, "revoked", customer="nobody", provider="Bank_A")
+            wait_for(lambda: sandbox.stats()["webhooks"].get("delivered", 0) >= 3, what="the webhooks")
+            assert status_of(site, "p/a") == "held"
+            assert requests_of(sandbox, "bud", "consents") == 1
+        finally:
+            assert end(process) == 0
+        assert site.sql("SELECT who, action, subject, reason FROM v1_audit") == [
+            ("provider", "hold", "p/a", "look-up: its customer has to reconnect it")
+        ]
+        assert site.one("SELECT count(*) FROM v1_jobs") == 0
+
+
+def test_bud_consents_are_rechecked_too(tmp_path):
+    scenario = merge(QUICK_SCENARIO, {"consents": {"cus": {"state": "revoked"}}})
+    with Sandbox(tmp_path, scenario) as sandbox:
+        rows = [{"id": "a", "provider": "p", "customer": "cus", "institution": "Bank_A"}]
+        entry = bud(sandbox, 1, consent={"quota": "none", "recheck": "1s"})
+        site = plain_site(tmp_path, {"p": entry}, rows, NEVER_DUE)
+        site.once()
+        assert status_of(site, "p/a") == "held"
+        sandbox.change({"consents": {"cus": {"state": "active"}}})
+        process = site.start("serve")
+        try:
+            wait_for(lambda: status_of(site, "p/a") == "active", what="the release")
+            wait_for(lambda: site.one("SELECT expires_at FROM v1_consents") is not None, what="its end")
+        finally:
+            assert end(process) == 0
+        assert sandbox.stats()["rule_breaks"]["total"] == 0

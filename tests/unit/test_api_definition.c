@@ -416,7 +416,8 @@ static void test_bud_says(void **state)
         assert_int_equal(f.definition->in_doubt, IN_DOUBT_REINITIATE);
         assert_int_equal(f.definition->dedupe_window_ms, MS_PER_HOUR);
         assert_int_equal(f.definition->cooldown.after_accept_ms, 0);
-        assert_false(f.definition->requests[REQUEST_LOOK_UP].is_used);
+        assert_true(f.definition->requests[REQUEST_LOOK_UP].is_used);
+        assert_true(f.definition->requests[REQUEST_LOOK_UP].answer.children.is_used);
         assert_int_equal(f.definition->webhook.url, API_WEBHOOK_REGISTERED);
         assert_string_equal(f.definition->request_id_header, "X-Request-Id");
         assert_true(f.definition->flag_reconnect >= 0 && f.definition->flag_new_data >= 0);

@@ -235,6 +235,67 @@ static void test_finqware_consent_look_up(void **state)
     assert_int_equal(answer.look_up, LOOK_UP_NONE);
 }
 
+/* A list of the customer's consents: the best of those with our bank, or of all without one. */
+static void test_bud_consent_look_up(void **state)
+{
+#define ENTRY(bank, status, end) \
+    "{\"provider\":\"" bank "\",\"status\":\"" status "\",\"expiration_date\":\"" end "\"}"
+#define OVER "2026-11-20T23:41:40Z"
+    static const struct {
+        const char *list;
+        enum look_up_verdict verdict;
+        const char *expires; /* NULL: none */
+        enum look_up_verdict of_all;
+    } rows[] = {
+        {ENTRY("bank_a", "authorised", "2027-01-31T00:00:00Z"), LOOK_UP_ACTIVE,
+         "2027-01-31T00:00:00.000Z", LOOK_UP_ACTIVE},
+        {ENTRY("Bank_A", "Authorised", "2027-01-31T00:00:00+0000"), LOOK_UP_ACTIVE,
+         "2027-01-31T00:00:00.000Z", LOOK_UP_ACTIVE},
+        {ENTRY("bank_a", "revoked", "2027-01-31T00:00:00Z"), LOOK_UP_RECONNECT, NULL,
+         LOOK_UP_RECONNECT},
+        {ENTRY("bank_a", "rejected", ""), LOOK_UP_RECONNECT, NULL, LOOK_UP_RECONNECT},
+        {ENTRY("bank_a", "awaiting_authorisation", ""), LOOK_UP_NOT_READY, NULL, LOOK_UP_NOT_READY},
+        {ENTRY("bank_a", "authorised", OVER), LOOK_UP_RECONNECT, NULL, LOOK_UP_RECONNECT},
+        {ENTRY("bank_a", "purple", ""), LOOK_UP_NONE, NULL, LOOK_UP_NONE},
+        {ENTRY("bank_b", "authorised", "2027-01-31T00:00:00Z"), LOOK_UP_NONE, NULL, LOOK_UP_ACTIVE},
+        {"", LOOK_UP_NONE, NULL, LOOK_UP_NONE},
+        /* The customer came back: the old one is dead, and which comes first says nothing. */
+        {ENTRY("bank_a", "revoked", OVER) "," ENTRY("bank_a", "authorised", "2027-01-31T00:00:00Z"),
+         LOOK_UP_ACTIVE, "2027-01-31T00:00:00.000Z", LOOK_UP_ACTIVE},
+        {ENTRY("bank_a", "authorised", "2027-01-31T00:00:00Z") "," ENTRY("bank_a", "revoked", OVER),
+         LOOK_UP_ACTIVE, "2027-01-31T00:00:00.000Z", LOOK_UP_ACTIVE},
+        {ENTRY("bank_a", "revoked", OVER) "," ENTRY("bank_b", "awaiting_authorisation", ""),
+         LOOK_UP_RECONNECT, NULL, LOOK_UP_NOT_READY},
+    };
+#undef ENTRY
+#undef OVER
+    const struct api_fixture *apis[] = {&bud_v1, &bud_v2};
+
+    (void)state;
+    for (size_t i = 0; i < 2 * ROW_COUNT(rows); i++) {
+        const struct api_fixture *api = apis[i % 2];
+        struct request_variables everybody = api_variables();
+        char body[1024];
+        char text[UTC_TEXT_SIZE];
+
+        snprintf(body, sizeof body, "{\"data\":[%s],\"metadata\":{}}", rows[i / 2].list);
+        classify(api, REQUEST_LOOK_UP, 200, body);
+        assert_class(CLASS_SUCCESS, REASON_NONE, rows[i / 2].list);
+        assert_int_equal(answer.look_up, rows[i / 2].verdict);
+        if (rows[i / 2].expires == NULL)
+            assert_true(answer.expires.ms == UTC_NONE.ms);
+        else
+            assert_string_equal(utc_text(answer.expires, text), rows[i / 2].expires);
+        api_set(&everybody, API_VARIABLE_INSTITUTION, NULL);
+        classify_with(api, REQUEST_LOOK_UP, 200, body, &everybody);
+        assert_int_equal(answer.look_up, rows[i / 2].of_all);
+    }
+    classify(&bud_v1, REQUEST_LOOK_UP, 200, "{\"data\":{}}");
+    assert_class(CLASS_BAD_ANSWER, REASON_BAD_ANSWER, "no list");
+    classify(&bud_v1, REQUEST_LOOK_UP, 429, "{}");
+    assert_class(CLASS_PUSHBACK, REASON_PUSHBACK, "429");
+}
+
 static void test_another_consents_answer_is_refused(void **state)
 {
     (void)state;
@@ -1193,6 +1254,7 @@ int main(void)
         cmocka_unit_test(test_finqware_job_statuses),
         cmocka_unit_test(test_finqware_create),
         cmocka_unit_test(test_finqware_consent_look_up),
+        cmocka_unit_test(test_bud_consent_look_up),
         cmocka_unit_test(test_another_consents_answer_is_refused),
         cmocka_unit_test(test_bud_results),
         cmocka_unit_test(test_bud_statuses),

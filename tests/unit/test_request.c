@@ -170,7 +170,12 @@ static void test_bud_v1(void **state)
                    "Accept: application/json|Authorization: Bearer tok.en-12345|"
                    "X-Client-Id: acme|X-Customer-Idempotent-Identifier: own-7",
                    NULL);
-    assert_fault(&f, REQUEST_LOOK_UP, "no request \"look_up\"");
+    build(&f, REQUEST_LOOK_UP);
+    assert_request(&f, "GET",
+                   "https://api.example/base/v1/open-banking/account-access-consents?status=all",
+                   "Accept: application/json|Authorization: Bearer tok.en-12345|"
+                   "X-Client-Id: acme|X-Customer-Idempotent-Identifier: own-7",
+                   NULL);
     plan_close(&f);
 }
 
