@@ -10,6 +10,26 @@ static const uint32_t steps[3] = {3518319155u, 2882110345u, 2360945575u};
 /* What a fate is made of, each with its own coordinate. */
 enum { DRAW_END, DRAW_DURATION, DRAW_GAP };
 
+static enum result init_ceilings(struct plan_world *world, struct fault *fault)
+{
+    for (uint32_t i = 0; world->history != NULL && i < world->institution_count; i++) {
+        const struct history_node *node = &world->history->institutions[i];
+        struct plan_draws *draws = &world->draws[i];
+
+        if (node->ceiling_ms == 0 || node->ceiling.kept == 0)
+            continue;
+        draws->capacity = (uint32_t)history_samples_at(&node->ceiling, UINT32_MAX) + 1;
+        draws->accepted_ms = calloc(draws->capacity, sizeof *draws->accepted_ms);
+        if (draws->accepted_ms == NULL) {
+            plan_world_deinit(world);
+            return fault_set(fault, FAULT_TEMPORARY, "out of memory");
+        }
+        draws->ceiling_ms = node->ceiling_ms;
+        draws->hour = INT64_MIN;
+    }
+    return RESULT_OK;
+}
+
 enum result plan_world_init(struct plan_world *world, const struct config *config,
                             const struct consent_table *table, const struct history *history,
                             struct fault *fault)
@@ -31,13 +51,13 @@ enum result plan_world_init(struct plan_world *world, const struct config *confi
                                         ? history_samples_at(seen, UINT32_MAX / 2)
                                         : PLAN_LATENCY_MS;
     }
-    for (uint32_t i = 0; i < world->institution_count; i++)
-        world->draws[i].hour = INT64_MIN;
-    return RESULT_OK;
+    return init_ceilings(world, fault);
 }
 
 void plan_world_deinit(struct plan_world *world)
 {
+    for (uint32_t i = 0; i < world->institution_count && world->draws != NULL; i++)
+        free(world->draws[i].accepted_ms);
     free(world->draws);
     free(world->poll_latency_ms);
     *world = (struct plan_world){0};
@@ -123,30 +143,44 @@ int64_t plan_world_remaining_ms(struct plan_world *world, uint32_t institution, 
 
 /* ---- refusals ---- */
 
-/* One more in this minute: is it one too many? */
+/* The limit of this hour: the hours that history has, in turn. */
+static void draw_ceiling(const struct plan_world *world, uint32_t institution, int64_t hour)
+{
+    struct plan_draws *draws = &world->draws[institution];
+    const struct history_samples *seen = &world->history->institutions[institution].ceiling;
+
+    draws->hour = hour;
+    draws->ceiling = (uint32_t)history_samples_at(seen, (uint32_t)hour * 2654435769u + institution);
+}
+
+/* Refusals that no limit explains come as often as they came. */
+static bool is_refused_by_chance(const struct plan_world *world, uint32_t institution)
+{
+    const struct history_node *node = node_of(world, institution);
+    uint64_t all;
+
+    if (node == NULL || node->refused == 0)
+        return false;
+    all = node->refused + node->ends[0].total + node->ends[1].total;
+    return (draw(world, institution, DRAW_GAP) * all) >> 32 < node->refused;
+}
+
+/* One more: is it one too many for what the bank takes? */
 static bool is_refused(struct plan_world *world, uint32_t institution, struct utc_time now)
 {
-    struct plan_draws *minute = &world->draws[institution];
-    int64_t hour = now.ms / MS_PER_HOUR;
+    struct plan_draws *draws = &world->draws[institution];
+    uint32_t place;
 
-    if (minute->hour != hour) {
-        const struct history_samples *ceiling =
-            world->history == NULL ? NULL : &world->history->institutions[institution].ceiling;
-
-        minute->hour = hour;
-        minute->ceiling = 0;
-        /* The hours in turn, spread by the golden ratio. */
-        if (ceiling != NULL && ceiling->kept > 0)
-            minute->ceiling =
-                (uint32_t)history_samples_at(ceiling, (uint32_t)hour * 2654435769u + institution);
+    if (draws->ceiling_ms == 0)
+        return is_refused_by_chance(world, institution);
+    if (draws->hour != now.ms / MS_PER_HOUR)
+        draw_ceiling(world, institution, now.ms / MS_PER_HOUR);
+    if (draws->accepted >= draws->ceiling) {
+        place = (draws->accepted - draws->ceiling) % draws->capacity;
+        if (draws->accepted_ms[place] > now.ms - draws->ceiling_ms)
+            return true;
     }
-    if (minute->minute != now.ms / MS_PER_MINUTE) {
-        minute->minute = now.ms / MS_PER_MINUTE;
-        minute->accepted = 0;
-    }
-    if (minute->ceiling > 0 && minute->accepted >= minute->ceiling)
-        return true;
-    minute->accepted++;
+    draws->accepted_ms[draws->accepted++ % draws->capacity] = now.ms;
     return false;
 }
 
@@ -155,7 +189,7 @@ static int64_t draw_retry_after_ms(const struct plan_world *world, uint32_t inst
                                    const struct history_node *node)
 {
     if (node == NULL || node->retry_after_ms.kept == 0 ||
-        draw(world, institution, DRAW_GAP) * node->refused >> 32 >= node->retry_after_ms.seen)
+        (draw(world, institution, DRAW_END) * node->refused) >> 32 >= node->retry_after_ms.seen)
         return -1;
     return history_samples_at(&node->retry_after_ms, draw(world, institution, DRAW_DURATION));
 }

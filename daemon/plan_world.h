@@ -3,12 +3,13 @@
  * plan_world.h - what the providers are assumed to do in a planned night.
  *
  * Layer:  daemon (for `plan`).
- * Draws:  each fate is drawn from what history knows of the institution, else of its provider, else
- *         from plain assumptions. The draws of an institution follow each other in a sequence that
- *         covers its distributions evenly (Roberts' R3), not by chance: a night of average luck,
- * the same each time it is asked for. Limits: refusals (429) are not drawn. Where history has some,
- * the bank is assumed to accept no more in a minute than it ever did in an hour that had refusals:
- * a planned core that goes slower is refused less, as the real one is.
+ * Draws:  each fate is drawn from what history knows of the institution, else of its provider,
+ *         else from plain assumptions. The draws of an institution follow each other in a sequence
+ *         that covers its distributions evenly (Roberts' R3), not by chance: a night of average
+ *         luck, the same each time it is asked for.
+ * Limits: where history has refusals (429), the bank is assumed to have the limit that explains
+ *         them best (history_ceiling.h): a planned core that goes slower is refused less, as the
+ *         real one is. Refusals that no limit explains come as often as they came.
  */
 #ifndef REFRESHD_DAEMON_PLAN_WORLD_H
 #define REFRESHD_DAEMON_PLAN_WORLD_H
@@ -24,10 +25,13 @@
 
 struct plan_draws {
     uint32_t count; /* of fates drawn so far */
-    int64_t minute;
-    uint32_t accepted;
+    /* The limit that history suggests; ceiling_ms 0: none. */
+    int64_t ceiling_ms;
     int64_t hour;
-    uint32_t ceiling; /* of this hour; 0: none */
+    uint32_t ceiling;     /* of this hour */
+    int64_t *accepted_ms; /* a ring of the last ones */
+    uint32_t capacity;
+    uint32_t accepted;
 };
 
 struct plan_world {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "state/history_ceiling.h"
 #include "state/state_private.h"
 
 #define STRETCH_JOBS 4096u /* neighbours that are read together: some minutes of a large night */
@@ -110,22 +111,13 @@ const struct history_end *history_ends_at(const struct history_ends *ends, uint3
 
 /* ---- one attempt ---- */
 
-/* An initiation, for counting those of an institution in a minute. They are read in the order of
- * their jobs; later attempts are out of the order of time. */
-struct sending {
-    uint32_t place; /* of the institution */
-    uint32_t minute;
-    bool is_accepted;
-    bool is_refused;
-};
-
 struct reading {
     struct state_store *store;
     struct history *history;
     const struct institution_settings *institutions;
     uint32_t *places; /* index of an institution by its number; UINT32_MAX: gone */
     int64_t place_count;
-    struct sending *sendings;
+    struct history_sending *sendings; /* in the order of jobs, later attempts out of time */
     size_t sending_count;
     size_t sending_capacity;
     struct random random;
@@ -167,7 +159,7 @@ static enum result note_sending(struct reading *reading, uint32_t place, int64_t
 {
     if (reading->sending_count == reading->sending_capacity) {
         size_t capacity = 2 * reading->sending_capacity + 4096;
-        struct sending *grown = realloc(reading->sendings, capacity * sizeof *grown);
+        struct history_sending *grown = realloc(reading->sendings, capacity * sizeof *grown);
 
         if (grown == NULL)
             return fault_set(fault, FAULT_TEMPORARY, "out of memory for the history");
@@ -175,52 +167,59 @@ static enum result note_sending(struct reading *reading, uint32_t place, int64_t
         reading->sending_capacity = capacity;
     }
     reading->sendings[reading->sending_count++] =
-        (struct sending){.place = place,
-                         .minute = (uint32_t)(sent_ms / MS_PER_MINUTE),
-                         .is_accepted = class_ == CLASS_ACCEPTED,
-                         .is_refused = class_ == CLASS_PUSHBACK};
+        (struct history_sending){.sent_ms = sent_ms,
+                                 .place = place,
+                                 .is_accepted = class_ == CLASS_ACCEPTED,
+                                 .is_refused = class_ == CLASS_PUSHBACK};
     return RESULT_OK;
 }
 
 static int compare_sendings(const void *a, const void *b)
 {
-    const struct sending *x = a;
-    const struct sending *y = b;
+    const struct history_sending *x = a;
+    const struct history_sending *y = b;
 
     if (x->place != y->place)
         return x->place < y->place ? -1 : 1;
-    return x->minute < y->minute ? -1 : x->minute > y->minute;
+    return x->sent_ms < y->sent_ms ? -1 : x->sent_ms > y->sent_ms;
 }
 
-/* Of each institution and hour: the most that was accepted in a minute, if something was refused
- * in that hour. */
+/* The limit that a bank seems to have: its length for all times, its height for each hour that
+ * tells, for such limits change. */
+static void find_ceiling(struct reading *reading, struct history_sending *sendings, size_t count)
+{
+    struct history_node *node = &reading->history->institutions[sendings[0].place];
+    size_t first = 0;
+
+    if (!history_ceiling_window(sendings, count, &node->ceiling_ms))
+        return;
+    for (size_t i = 1; i <= count; i++) {
+        uint32_t height;
+
+        if (i < count && sendings[i].sent_ms / MS_PER_HOUR == sendings[first].sent_ms / MS_PER_HOUR)
+            continue;
+        height = history_ceiling_count(sendings + first, i - first);
+        if (height > 0)
+            add(reading, &node->ceiling, height);
+        first = i;
+    }
+    if (node->ceiling.kept == 0)
+        add(reading, &node->ceiling, history_ceiling_count(sendings, count));
+}
+
 static void find_ceilings(struct reading *reading)
 {
-    const struct sending *sendings = reading->sendings;
-    size_t count = reading->sending_count;
-    uint32_t accepted = 0;
-    uint32_t best = 0;
-    bool is_refused = false;
+    struct history_sending *sendings = reading->sendings;
+    size_t first = 0;
 
-    if (count > 0)
-        qsort(reading->sendings, count, sizeof *sendings, compare_sendings);
-    for (size_t i = 0; i < count; i++) {
-        const struct sending *next = i + 1 < count ? &sendings[i + 1] : NULL;
-        bool ends_hour = next == NULL || next->place != sendings[i].place ||
-                         next->minute / 60 != sendings[i].minute / 60;
-
-        accepted += sendings[i].is_accepted;
-        is_refused |= sendings[i].is_refused;
-        if (ends_hour || next->minute != sendings[i].minute) {
-            best = accepted > best ? accepted : best;
-            accepted = 0;
-        }
-        if (!ends_hour)
+    if (reading->sending_count > 0)
+        qsort(sendings, reading->sending_count, sizeof *sendings, compare_sendings);
+    for (size_t i = 1; i <= reading->sending_count; i++) {
+        if (i < reading->sending_count && sendings[i].place == sendings[first].place)
             continue;
-        if (is_refused && best > 0)
-            add(reading, &reading->history->institutions[sendings[i].place].ceiling, best);
-        best = 0;
-        is_refused = false;
+        if (reading->history->institutions[sendings[first].place].refused >= HISTORY_REFUSALS_MIN)
+            find_ceiling(reading, sendings + first, i - first);
+        first = i;
     }
 }
 

@@ -66,9 +66,10 @@ struct history_node {
     struct history_ends ends[2];        /* first attempts, later ones */
     struct history_samples duration_ms; /* hand-over to our seeing the end, of accepted ones */
     struct history_samples latency_ms;  /* hand-over to the answer of initiations */
-    /* Most that was accepted in a minute, of each hour in which something was refused: a limit that
-     * nobody told us of. */
+    /* A limit that nobody told us of, where something was refused (history_ceiling.h): so many in
+     * ceiling_ms, of each hour that tells. */
     struct history_samples ceiling;
+    int64_t ceiling_ms;                    /* 0: none */
     struct history_samples retry_after_ms; /* asked for with a refusal */
     uint64_t refused;                      /* refusals, with or without it */
 };

@@ -35,15 +35,15 @@ def draw_world(folder, source):
         banks.append(
             {
                 "name": f"B{i:02d}",
-                "consents": source.randint(500, 1500),
-                "limit": source.uniform(6, 40) if kind == "limited" else 0,
+                "consents": source.randint(600, 1500),
+                "limit": source.uniform(6, 25) if kind == "limited" else 0,
                 "median_ms": source.uniform(5_000, 90_000),
-                "sigma": source.uniform(200, 600),
-                "fail": source.randint(50, 120) if kind == "failing" else source.randint(0, 40),
+                "sigma": source.uniform(200, 500),
+                "fail": source.randint(30, 80) if kind == "failing" else source.randint(0, 20),
                 "partial": source.randint(0, 30),
                 "reconnect": source.randint(0, 3),
                 "retry_after": source.choice((5, 15, 30)),
-                "jobs": source.randint(8, 40),
+                "jobs": source.randint(6, 25),
             }
         )
     with open(folder / "world", "w") as stream:
