@@ -60,14 +60,19 @@ static enum result configure_node(struct limit_node *node, const struct limit_se
 }
 
 /* What was learned stays, as far as the new settings still want it learned. */
-static void configure_learning(struct limit_node *node, const struct pace_settings *pace,
+static void configure_learning(struct scheduler *scheduler, uint32_t reference,
+                               const struct pace_settings *pace,
                                const struct breaker_settings *breaker)
 {
+    struct limit_node *node = node_of(scheduler, reference);
     bool is_on =
         node->breaker.is_configuration ? breaker->configuration > 0 : breaker->failures > 0;
 
     node->pace_settings = *pace;
     node->breaker_settings = *breaker;
+    if ((!pace->learns && pace_interval_us(&node->pace) > 0) ||
+        (!is_on && node->breaker.state != BREAKER_CLOSED))
+        node_record_mark(scheduler, reference, true);
     if (!pace->learns)
         pace_init(&node->pace);
     if (!is_on)
@@ -112,7 +117,8 @@ static enum result configure_provider(struct scheduler *scheduler, uint32_t inde
     for (uint32_t i = 0; i < settings->limits.rate_count; i++)
         if (settings->limits.rates[i].span_ms >= LONG_SPAN_MS)
             provider->pays_long = true;
-    configure_learning(&provider->node, &settings->limits.pace, &settings->breaker);
+    configure_learning(scheduler, place | NODE_PROVIDER_BIT, &settings->limits.pace,
+                       &settings->breaker);
     return configure_node(&provider->node, &settings->limits, settings->rate_guard_ms,
                           pending_permits(scheduler, place, NONE_INDEX), scheduler->now.mono,
                           fault);
@@ -160,7 +166,7 @@ static enum result configure_institution(struct scheduler *scheduler, uint32_t i
     work_unblock(scheduler, place);
     /* Consents without an institution have no bank: their provider's node learns for them. */
     configure_learning(
-        &institution->node, institution->is_default ? &learns_nothing : &settings->limits.pace,
+        scheduler, place, institution->is_default ? &learns_nothing : &settings->limits.pace,
         institution->is_default ? &never_opens : &scheduler->providers[provider].settings.breaker);
     return configure_node(&institution->node, &settings->limits,
                           scheduler->providers[provider].settings.rate_guard_ms,

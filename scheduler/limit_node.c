@@ -79,6 +79,16 @@ struct obstacle limit_node_pace_obstacle(const struct limit_node *node, struct m
     return at.us > now.us ? (struct obstacle){REASON_RATE, UTC_NEVER, at} : obstacle_none;
 }
 
+bool limit_node_pace_binds(const struct limit_node *node)
+{
+    int64_t learned_us = node->pace_settings.learns ? pace_interval_us(&node->pace) : 0;
+
+    for (uint32_t i = 0; i < node->window_count; i++)
+        if (node->windows[i].span_us / node->windows[i].count >= learned_us)
+            return false;
+    return learned_us > 0;
+}
+
 struct obstacle limit_node_pushback_obstacle(const struct limit_node *node, struct mono_time now)
 {
     if (node->pushback_until.us <= now.us)

@@ -24,6 +24,8 @@ struct obstacle limit_node_window_obstacle(struct limit_node *node, struct utc_t
 /* The breaker alone, and the learned pace alone. */
 struct obstacle limit_node_breaker_obstacle(const struct limit_node *node, struct mono_time now);
 struct obstacle limit_node_pace_obstacle(const struct limit_node *node, struct mono_time now);
+/* Is the learned pace slower than every configured rate? */
+bool limit_node_pace_binds(const struct limit_node *node);
 struct obstacle limit_node_pushback_obstacle(const struct limit_node *node, struct mono_time now);
 
 void limit_node_grant(struct limit_node *node); /* a request goes out */

@@ -286,6 +286,7 @@ struct record {
             struct utc_time due;
             enum reason reason;
             enum reason waited_for; /* REASON_DEADLINE: the limit that kept it; else NONE */
+            bool is_learned;        /* REASON_RATE: one that was learned */
             uint32_t count;
         } skip;
         struct {

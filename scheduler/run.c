@@ -191,6 +191,14 @@ void run_slot_skip(struct scheduler *scheduler, uint32_t index, enum reason reas
 
     if (is_late)
         record->as.skip.waited_for = reason;
+    if (reason == REASON_RATE) {
+        const struct institution *institution =
+            &scheduler->institutions[scheduler->consents[slot->consent].institution];
+
+        record->as.skip.is_learned =
+            limit_node_pace_binds(&institution->node) ||
+            limit_node_pace_binds(&scheduler->providers[institution->provider].node);
+    }
     consent_fold(&scheduler->consents[slot->consent], OUTCOME_SKIPPED, scheduler->now.utc);
     run_slot_done(scheduler, index, OUTCOME_SKIPPED);
 }

@@ -421,9 +421,10 @@ static enum result commit_skip(struct state_store *store, const struct record *r
     (void)sqlite3_bind_int(statement, 5, (int)record->as.skip.reason);
     (void)sqlite3_bind_int64(statement, 6, record->as.skip.count);
     (void)sqlite3_bind_int64(statement, 7, store->last_seq + 1);
-    state_bind_text(
-        statement, 8,
-        record->as.skip.waited_for == REASON_NONE ? NULL : reason_text(record->as.skip.waited_for));
+    state_bind_text(statement, 8,
+                    record->as.skip.waited_for == REASON_NONE ? NULL
+                    : record->as.skip.is_learned              ? "rate, learned"
+                                                 : reason_text(record->as.skip.waited_for));
     if (state_sql_run(store, statement, "write a skip", fault) != RESULT_OK ||
         (record->as.skip.consent != 0 &&
          mark_dirty(store, record->as.skip.consent, fault) != RESULT_OK))

@@ -437,6 +437,7 @@ static void test_a_learned_pace_survives_restart_and_reload(void **state)
     w.f->institutions[1].limits.pace.learns = false; /* switched off: forgotten */
     fixture_reload(w.f);
     assert_int_equal(learned_us(w.f, 1), 0);
+    assert_int_equal(w.f->nodes[1].past.pace.interval_us, 0); /* for ever */
     fixture_destroy(w.f);
 }
 
