@@ -45,9 +45,11 @@
  * Demand. A climb that was not used proves nothing: probes start only after some requests in a row
  * that nothing but this pace held back, and a climb counts only with most of its requests sent.
  *
- * Troubles. A timeout may be overload or noise, so only their share speaks: an eighth of the last
- * 32-64 results, at least five. Then the pace drops by their share. Half or more looks like an
- * outage: no ceiling is believed, and the way back goes in doubled steps.
+ * Troubles. A timeout may be overload or noise, so only their share speaks: four of the last
+ * 64-128 results and one more in each 32, which 2 % of noise seldom reaches and 10 % of
+ * overload soon. Then the pace drops by their share. Half or more looks like an outage: no
+ * ceiling is believed, and the way back goes in doubled steps. A trial with an eighth of troubles
+ * is no success.
  *
  * Silence. No result at all for 15 minutes and four delays halves the pace, again and again.
  *
@@ -63,6 +65,7 @@
 #define PACE_WATCH_US (6 * US_PER_SECOND)  /* a climb is judged by what it sent in this time */
 #define PACE_WATCH_GAPS 4                  /* or by so many requests */
 #define PACE_SHADOW_US (6 * US_PER_SECOND) /* a bank remembers an overload at least so long */
+#define PACE_UNHEARD 8
 #define PACE_SILENCE_US (15 * 60 * US_PER_SECOND)
 
 #define PACE_DELAY_FIRST_US (30 * US_PER_SECOND)
@@ -92,8 +95,12 @@
 #define PACE_CREDIT_LEAST_PPM (-8 * PACE_REFUSAL_PPM)
 #define PACE_DEBT_PPM (-6 * PACE_REFUSAL_PPM)
 
-#define PACE_ENDS 64
-#define PACE_TROUBLES 5
+#define PACE_KNOCK_EIGHTHS 6 /* of the results must have come */
+#define PACE_CLIMB_EIGHTHS 4
+
+#define PACE_ENDS 128
+#define PACE_TROUBLES 4
+#define PACE_TROUBLES_PER 32
 
 /* --- Small sums ------------------------------------------------------------------------------ */
 
@@ -224,6 +231,7 @@ static void pace_try(struct pace *pace, enum pace_phase phase, int64_t trial_us,
     pace->trial_us = trial_us;
     pace->trial_sent = 0;
     pace->trial_done = 0;
+    pace->trial_accepted = 0;
     pace->trial_troubles = 0;
     pace_enter(pace, phase, now_us);
 }
@@ -259,10 +267,21 @@ static void pace_promote(struct pace *pace, int64_t now_us)
         pace_steady(pace, now_us);
 }
 
-/* Too many of the faster requests ended in trouble for a rise. */
-static bool pace_is_troubled(const struct pace *pace)
+/* The trial ends without a rise: not used, not answered or not clean enough to prove something.
+ * More than one trouble among few results is taken as the bank's way to refuse. */
+static bool pace_is_void(struct pace *pace, uint32_t eighths, int64_t now_us)
 {
-    return pace->trial_troubles * 8 > pace->trial_done;
+    bool is_troubled = pace->trial_troubles * 8 > pace->trial_done;
+
+    if (pace->trial_accepted > 0 && pace->trial_done * 8 >= pace->trial_sent * eighths &&
+        !is_troubled)
+        return false;
+    if (is_troubled && pace->trial_troubles >= 2) {
+        pace->ceiling_us = slower(pace->ceiling_us, pace->trial_us);
+        pace->fails++;
+    }
+    pace_steady(pace, now_us);
+    return true;
 }
 
 /* None of the knock was refused so far. A few of its results may never come. */
@@ -270,13 +289,10 @@ static void pace_judge_knock(struct pace *pace, int64_t now_us)
 {
     if (pace->trial_done < pace->trial_sent && now_us - pace->phase_us <= 2 * pace->delay_us)
         return;
-    if (pace->trial_done == 0 || pace->trial_done * 8 < pace->trial_sent * 7 ||
-        pace_is_troubled(pace)) {
-        pace_steady(pace, now_us);
-    } else {
-        pace->is_first = true;
-        pace_try(pace, PACE_CLIMB, pace->trial_us, now_us);
-    }
+    if (pace_is_void(pace, PACE_KNOCK_EIGHTHS, now_us))
+        return;
+    pace->is_first = true;
+    pace_try(pace, PACE_CLIMB, pace->trial_us, now_us);
 }
 
 static int64_t pace_watch_us(const struct pace *pace)
@@ -293,12 +309,10 @@ static void pace_judge_climb(struct pace *pace, int64_t now_us)
         return;
     if (pace->trial_done < pace->trial_sent && watched_us < watch_us + pace->delay_us)
         return;
-    if (pace->trial_sent * pace->trial_us < watch_us * 3 / 4 || pace->trial_done == 0 ||
-        pace_is_troubled(pace)) {
-        pace_steady(pace, now_us); /* not used, not answered or not clean: proves nothing */
-        return;
-    }
-    pace_promote(pace, now_us);
+    if (pace->trial_sent * pace->trial_us < watch_us * 3 / 4)
+        pace_steady(pace, now_us); /* demand did not use it */
+    else if (!pace_is_void(pace, PACE_CLIMB_EIGHTHS, now_us))
+        pace_promote(pace, now_us);
 }
 
 /* A faster request of a knock, or one close behind it, was refused. */
@@ -435,7 +449,7 @@ static void pace_ended(struct pace *pace, const struct pace_settings *settings, 
         pace->peak_us = from_us;
     pace->ends++;
     pace->troubles += is_trouble;
-    if (pace->troubles < PACE_TROUBLES || pace->troubles * 8 < pace->ends) {
+    if (pace->troubles < PACE_TROUBLES + pace->ends / PACE_TROUBLES_PER) {
         if (pace->ends >= PACE_ENDS) {
             pace->ends /= 2;
             pace->troubles /= 2;
@@ -476,7 +490,7 @@ static void pace_listen_for_silence(struct pace *pace, const struct pace_setting
 {
     if (pace->unheard++ == 0 && pace->heard_us == PACE_NEVER_US)
         pace->heard_us = now_us;
-    if (pace->unheard < PACE_ENDS / 8 ||
+    if (pace->unheard < PACE_UNHEARD ||
         now_us - pace->heard_us < PACE_SILENCE_US + 4 * pace->delay_us)
         return;
     pace->unheard = 0;
@@ -560,6 +574,7 @@ static void pace_not_refused(struct pace *pace, const struct pace_settings *sett
     }
     if (pace_is_trial(pace, sent_us)) {
         pace->trial_done++;
+        pace->trial_accepted += signal == PACE_SUCCESS;
         pace->trial_troubles += signal == PACE_TROUBLE;
     }
     if (signal != PACE_NEUTRAL && sent_us >= pace->drop_us)

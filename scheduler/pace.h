@@ -74,6 +74,7 @@ struct pace {
     uint32_t stretch_accepted; /* reported since the drop */
     uint32_t trial_sent;       /* faster requests whose results decide, */
     uint32_t trial_done;       /* those that have reported, */
+    uint32_t trial_accepted;   /* the successes among them, */
     uint32_t trial_troubles;   /* and those in trouble */
     uint32_t knocks_left;
     uint32_t firsts;   /* knocks in a row whose very first request was refused */
