@@ -55,6 +55,8 @@
  *
  * Measured (tests/simulation/pace_lab; the limit redrawn every hour, log-uniform 0.2-5/s, results
  * after 5-30 s, 40 banks x 24 h): 93-94 % of an all-knowing sender, 0.65-0.76 % refused. */
+#include "scheduler/pace.h"
+
 #include "scheduler/pace_internal.h"
 
 #define PACE_DELAY_FIRST_US (30 * US_PER_SECOND)
