@@ -399,7 +399,8 @@ static enum result compare(struct diff *diff, struct fault *fault)
     if (result != RESULT_OK)
         return result;
     config_diff(diff->old, diff->new, diff_report_option, &diff->report);
-    load_meant(diff);
+    if (diff->source_counts != NULL) /* else nobody asks the shrink guard */
+        load_meant(diff);
     consent_diff(diff->old, diff->old_table, !diff->is_recorded, diff->new, diff->new_table,
                  on_consent, diff);
     judge_shrink(diff);

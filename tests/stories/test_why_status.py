@@ -4,6 +4,7 @@ a daemon, and beside one that has just been killed."""
 
 import json
 import signal
+import time
 
 import pytest
 
@@ -49,16 +50,30 @@ def backlog(site, *arguments):
     return [line for line in lines if line["type"] == "backlog"]
 
 
+def fire_soon(site):
+    """Edit the schedule to fire once, a few seconds from now; again where that came too late."""
+    for seconds in (3, 6, 12, 24):
+        at = time.gmtime(time.time() + seconds)
+        cron = f"{at.tm_sec} {at.tm_min} {at.tm_hour} {at.tm_mday} {at.tm_mon} *"
+        site.settings["schedules"]["nightly"].update(cron=cron, deadline="1h")
+        site.write()
+        site.run("reload", check=0)
+        if any(line.get("next_at", "")[:4] == str(at.tm_year) or line["type"] == "run" for line in status_of(site)):
+            return
+    raise AssertionError("this machine is too slow")
+
+
 def test_a_bank_that_cannot_keep_up(tmp_path, sandbox):
-    site = site_of(tmp_path, sandbox, 60, cron="* * * * * *", deadline="40s")
+    site = site_of(tmp_path, sandbox, 60, cron=NEVER)
     with serving(site):
+        fire_soon(site)
         wait_for(lambda: [line for line in backlog(site) if line["waiting"] > 20], what="a backlog")
         slow = why(site, "--provider", "p", "--institution", "bank1")
         assert slow["waiting"] > 20 and slow["reasons"].get("rate", 0) > 20
         assert slow["configured_rate"] == "2/m" and slow["blocked_by"] == "rate"
         assert slow["ages"]["under_1m"] == slow["waiting"]
-        assert slow["by_deadline"] < slow["waiting"]
-        assert slow["done_by_at"] > slow["deadline_at"]
+        assert slow["by_deadline"] == slow["waiting"]
+        assert slow["done_by_at"] < slow["deadline_at"]
         assert slow["offline"] is False and slow["breaker"] == "closed"
         whole = why(site, "p//")
         assert whole["institution"] is None
