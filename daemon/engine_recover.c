@@ -99,6 +99,23 @@ static void warn_of_loss(struct engine *engine, const struct config *config, uin
     log_end(engine->log);
 }
 
+struct pauses {
+    struct engine *engine;
+    struct time_now now;
+};
+
+static void repeat_pause(void *context, enum scope_kind scope, uint32_t index,
+                         struct utc_time until)
+{
+    const struct pauses *pauses = context;
+    struct event event = {.kind = EVENT_PAUSE};
+
+    event.as.pause.scope = scope;
+    event.as.pause.index = index;
+    event.as.pause.until = until;
+    engine_put_event(pauses->engine, pauses->now, &event, NULL, 0);
+}
+
 enum result engine_adopt_consents(struct engine *engine, struct config *config,
                                   struct consent_table *consents, struct time_now now,
                                   bool is_first, struct fault *fault)
@@ -117,7 +134,11 @@ enum result engine_adopt_consents(struct engine *engine, struct config *config,
         warn_of_loss(engine, config, removals.count, consent_table_count(consents), now.utc);
     if (population_adopt(&engine->population, consents, numbers, number_max, fault) == RESULT_OK &&
         population_tell(&engine->population, config, engine->scheduler, now, &engine->settings,
-                        fault) == RESULT_OK) {
+                        fault) == RESULT_OK &&
+        /* What was paused while it was not in the configuration comes back paused. At a start
+         * recovery tells the core. */
+        (is_first || state_store_each_pause(engine->store, now.utc, repeat_pause,
+                                            &(struct pauses){engine, now}, fault) == RESULT_OK)) {
         expiry_watch_wake(engine->expiry);
         return RESULT_OK;
     }

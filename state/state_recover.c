@@ -77,10 +77,10 @@ static enum result find_institution(struct state_store *store, const char *subje
 }
 
 /* What a pause is about, as the core names it. UINT32_MAX: it is not there any more. */
-static enum result pause_index(struct recovery *recovery, enum scope_kind scope,
+static enum result pause_index(struct state_store *store, enum scope_kind scope,
                                const char *subject, uint32_t *index, struct fault *fault)
 {
-    const struct config *config = recovery->config;
+    const struct config *config = store->names.config;
 
     *index = UINT32_MAX;
     switch (scope) {
@@ -95,9 +95,9 @@ static enum result pause_index(struct recovery *recovery, enum scope_kind scope,
             if (strcmp(config->schedules[i].name, subject) == 0)
                 *index = i;
         break;
-    case SCOPE_INSTITUTION: return find_institution(recovery->store, subject, index, fault);
+    case SCOPE_INSTITUTION: return find_institution(store, subject, index, fault);
     case SCOPE_CONSENT:
-        *index = state_store_find_consent(recovery->store, subject);
+        *index = state_store_find_consent(store, subject);
         if (*index == 0)
             *index = UINT32_MAX;
         break;
@@ -105,39 +105,53 @@ static enum result pause_index(struct recovery *recovery, enum scope_kind scope,
     return RESULT_OK;
 }
 
-static enum result recover_pauses(struct recovery *recovery, struct fault *fault)
+enum result state_store_each_pause(struct state_store *store, struct utc_time now,
+                                   state_pause_function *on_pause, void *context,
+                                   struct fault *fault)
 {
     sqlite3_stmt *statement = NULL;
     enum result result = RESULT_FAULT;
     bool found = false;
 
-    if (state_sql_prepare(recovery->store->db, "SELECT scope, subject, until_ms FROM pause",
-                          &statement, "read the pauses", fault) != RESULT_OK)
+    REQUIRE(store->names.config != NULL);
+    if (state_sql_prepare(store->db, "SELECT scope, subject, until_ms FROM pause", &statement,
+                          "read the pauses", fault) != RESULT_OK)
         return RESULT_FAULT;
     for (;;) {
         enum scope_kind scope;
         struct utc_time until;
         uint32_t index = UINT32_MAX;
 
-        if (state_sql_step(recovery->store->db, statement, &found, "read the pauses", fault) !=
-            RESULT_OK)
+        if (state_sql_step(store->db, statement, &found, "read the pauses", fault) != RESULT_OK)
             goto out;
         if (!found)
             break;
         scope = (enum scope_kind)sqlite3_column_int(statement, 0);
         until = state_column_time(statement, 2, UTC_NEVER);
-        if (until.ms <= recovery->now.utc.ms)
+        if (until.ms <= now.ms)
             continue;
-        if (pause_index(recovery, scope, state_column_text(statement, 1), &index, fault) !=
-            RESULT_OK)
+        if (pause_index(store, scope, state_column_text(statement, 1), &index, fault) != RESULT_OK)
             goto out;
         if (index != UINT32_MAX)
-            scheduler_recover_pause(recovery->scheduler, scope, index, until);
+            on_pause(context, scope, index, until);
     }
     result = RESULT_OK;
 out:
     sqlite3_finalize(statement);
     return result;
+}
+
+static void feed_pause(void *context, enum scope_kind scope, uint32_t index, struct utc_time until)
+{
+    struct scheduler *scheduler = context;
+
+    scheduler_recover_pause(scheduler, scope, index, until);
+}
+
+static enum result recover_pauses(struct recovery *recovery, struct fault *fault)
+{
+    return state_store_each_pause(recovery->store, recovery->now.utc, feed_pause,
+                                  recovery->scheduler, fault);
 }
 
 /* The limits are written every few seconds while anything goes on, and once more when it ends. */

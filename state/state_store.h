@@ -112,6 +112,14 @@ MUST_CHECK enum result state_store_recover(struct state_store *store, const stru
                                            state_open_job_function *on_open_job, void *context,
                                            struct fault *fault);
 
+/* Each pause that is in force at `now`, by the indexes of the configuration and the population that
+ * were written last. One of something that is not there is left out: ask again when they change. */
+typedef void state_pause_function(void *context, enum scope_kind scope, uint32_t index,
+                                  struct utc_time until);
+MUST_CHECK enum result state_store_each_pause(struct state_store *store, struct utc_time now,
+                                              state_pause_function *on_pause, void *context,
+                                              struct fault *fault);
+
 /* The run of `once` over `schedule` (a name) that was not finished: the newest. `*run` is 0 when
  * there is none. state_store_recover has fed it; it goes on by itself if its deadline is ahead. */
 MUST_CHECK enum result state_store_find_unfinished(struct state_store *store, const char *schedule,

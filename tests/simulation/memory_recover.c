@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "tests/simulation/simulation.h"
+#include "tests/simulation/virtual_shell_request.h"
 
 /* What has to be written on the way is kept only when all of recovery succeeds. */
 static struct record *stage(struct memory_store *store, enum record_kind kind, struct utc_time at)
@@ -192,27 +193,43 @@ static void recover_nodes(struct simulation *s)
 /* ---- pauses and schedules ---- */
 
 static void recover_pause(struct simulation *s, enum scope_kind scope, uint32_t index,
-                          struct utc_time until)
+                          struct utc_time until, bool is_first)
 {
-    if (index != WORLD_NONE && until.ms != UTC_NONE.ms && until.ms > simulation_now(s).utc.ms)
+    struct event event = {.kind = EVENT_PAUSE};
+
+    if (index == WORLD_NONE || until.ms == UTC_NONE.ms || until.ms <= simulation_now(s).utc.ms)
+        return;
+    event.as.pause.scope = scope;
+    event.as.pause.index = index;
+    event.as.pause.until = until;
+    if (is_first)
         scheduler_recover_pause(s->shell.scheduler, scope, index, until);
+    else
+        virtual_shell_request_event(s, &event);
 }
 
-static void recover_pauses(struct simulation *s)
+static void recover_pauses(struct simulation *s, bool is_first)
 {
     const struct memory_store *store = &s->store;
     const struct snapshot *snapshot = virtual_shell_snapshot(&s->shell);
 
-    recover_pause(s, SCOPE_ALL, 0, store->paused_all);
+    recover_pause(s, SCOPE_ALL, 0, store->paused_all, is_first);
     for (uint32_t i = 0; i < s->world.provider_count; i++)
-        recover_pause(s, SCOPE_PROVIDER, snapshot->provider_index[i], store->paused_provider[i]);
+        recover_pause(s, SCOPE_PROVIDER, snapshot->provider_index[i], store->paused_provider[i],
+                      is_first);
     for (uint32_t i = 0; i < s->world.institution_count; i++)
         recover_pause(s, SCOPE_INSTITUTION, snapshot->institution_index[i],
-                      store->paused_institution[i]);
+                      store->paused_institution[i], is_first);
     for (uint32_t i = 0; i < s->world.schedule_count; i++)
-        recover_pause(s, SCOPE_SCHEDULE, snapshot->schedule_index[i], store->paused_schedule[i]);
+        recover_pause(s, SCOPE_SCHEDULE, snapshot->schedule_index[i], store->paused_schedule[i],
+                      is_first);
     for (uint32_t c = 1; c <= s->world.consent_max; c++)
-        recover_pause(s, SCOPE_CONSENT, c, store->paused_consent[c]);
+        recover_pause(s, SCOPE_CONSENT, c, store->paused_consent[c], is_first);
+}
+
+void memory_store_repeat_pauses(struct simulation *s)
+{
+    recover_pauses(s, false);
 }
 
 static void recover_schedules(struct simulation *s)
@@ -422,7 +439,7 @@ bool memory_store_recover(struct simulation *s)
     recover_calls(s, since_ms);
     recover_rechecks(s);
     recover_nodes(s);
-    recover_pauses(s);
+    recover_pauses(s, true);
     recover_schedules(s);
     if (virtual_shell_dies(s, TALLY_RESTARTS_IN_RECOVERY))
         return false;

@@ -148,6 +148,8 @@ void memory_store_commit(struct simulation *simulation, const struct record *rec
 /* The configuration in force changed: rows of consents and schedules follow. `is_first` at a start,
  * before anything is given back. */
 void memory_store_adopt(struct simulation *simulation, bool is_first);
+/* Tell the core once more of what is paused: some of it may just have come back. */
+void memory_store_repeat_pauses(struct simulation *simulation);
 /* Write the folded past of consents back, all or (at random) some. */
 void memory_store_fold(struct simulation *simulation);
 /* Feed the core, up to recover_done. False: the process died on the way, nothing was written. */

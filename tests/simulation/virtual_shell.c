@@ -451,6 +451,7 @@ bool virtual_shell_reload(struct simulation *s)
     }
     adopt(s, false);
     judge_reloaded(s);
+    memory_store_repeat_pauses(s);
     scheduler_check(shell->scheduler);
     shell->wake = (struct wake){simulation_now(s).utc, simulation_now(s).mono};
     virtual_shell_replan(s);
