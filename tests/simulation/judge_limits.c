@@ -107,7 +107,8 @@ static void judge_run_of_job(struct simulation *s, const struct judged_job *job,
         judge_fail(s, "an attempt for run %u after its deadline", run->number);
     if (is_paused(s, &s->judge.schedules[run->schedule].paused, at))
         judge_fail(s, "an attempt for run %u while its schedule is paused", run->number);
-    judge_hours(s, &s->judge.schedules[run->schedule].hours, at, "schedule");
+    if (run->trigger != TRIGGER_ONCE) /* what people start by hand goes anyway */
+        judge_hours(s, &s->judge.schedules[run->schedule].hours, at, "schedule");
 }
 
 /* A run whose schedule was gone at a start: its jobs go on like those that people began. */
@@ -404,8 +405,30 @@ void judge_reloaded(struct simulation *s)
     adopt_schedules(s);
 }
 
+/* A pause that has ended when a life begins is nothing to it, even if the wall clock is put back.
+ */
+static void forget_pause(const struct simulation *s, struct judged_pause *pause)
+{
+    if (pause->until.ms <= simulation_now(s).utc.ms)
+        pause->until = UTC_NONE;
+}
+
+static void forget_pauses(struct simulation *s)
+{
+    forget_pause(s, &s->judge.paused_all);
+    for (uint32_t i = 0; i < s->world.provider_count; i++)
+        forget_pause(s, &s->judge.providers[i].paused);
+    for (uint32_t i = 0; i < s->world.institution_count; i++)
+        forget_pause(s, &s->judge.institutions[i].paused);
+    for (uint32_t i = 0; i < s->world.schedule_count; i++)
+        forget_pause(s, &s->judge.schedules[i].paused);
+    for (uint32_t c = 1; c <= s->world.consent_max; c++)
+        forget_pause(s, &s->judge.consents[c].paused);
+}
+
 void judge_restarting(struct simulation *s)
 {
+    forget_pauses(s);
     s->judge.step_before_life_us = s->clocks.stepped_us;
     s->judge.drain_heard_us = INT64_MAX;
     for (uint32_t c = 1; c <= s->world.consent_max; c++)
