@@ -546,7 +546,8 @@ static void take_recheck(struct simulation *s, const struct record *record)
     if (!record->as.recheck.is_by_hand)
         return;
     if (consent->was_checked && consent->checked.ms != UTC_NONE.ms &&
-        s->clocks.stepped_us == INT64_MIN && record->at.ms < consent->checked.ms + round_ms / 2)
+        s->clocks.stepped_us == INT64_MIN && consent->checked_us > s->judge.adopted_us &&
+        record->at.ms < consent->checked.ms + round_ms / 2)
         judge_fail(
             s,
             "held consent %u is looked up again %lld s after the last time, once in %lld s is "

@@ -140,6 +140,7 @@ struct judge {
     struct judged_schedule schedules[WORLD_SCHEDULES];
     struct judged_pause paused_all;
     uint32_t run_max;
+    int64_t adopted_us; /* when the settings in force were taken */
     int64_t step_before_life_us;
     int64_t drain_heard_us; /* INT64_MAX: not in this life */
 };

@@ -403,6 +403,7 @@ void judge_reloaded(struct simulation *s)
         adopt_node(s, &s->judge.institutions[i], &s->world.institutions[i].node,
                    snapshot->institution_index[i] != WORLD_NONE);
     adopt_schedules(s);
+    s->judge.adopted_us = s->clocks.true_us;
 }
 
 /* A pause that has ended when a life begins is nothing to it, even if the wall clock is put back.
