@@ -46,12 +46,22 @@ static void storage_trouble(struct engine *engine, struct time_now now, const st
     engine->storage_retry = mono_add_us(now.mono, ENGINE_STORAGE_RETRY_US);
 }
 
+/* Polls that waited for the disk leave now: a restart has to count them from now, too. */
+static void restamp_calls(struct decisions *decisions, struct utc_time now)
+{
+    for (uint32_t i = 0; i < decisions->record_count; i++)
+        if (decisions->records[i].kind == RECORD_CALLS)
+            decisions->records[i].at = now;
+}
+
 /* Make the decisions durable, then do them. False: nothing left, nothing is lost, try later. */
 static bool commit_and_perform(struct engine *engine, struct time_now now)
 {
     struct decisions *decisions = &engine->decisions;
     struct fault fault;
 
+    if (engine->is_storage_blocked)
+        restamp_calls(decisions, now.utc);
     if (decisions->record_count > 0 &&
         state_store_commit_records(engine->store, decisions->records, decisions->record_count,
                                    &fault) != RESULT_OK) {

@@ -242,7 +242,9 @@ static void recover_waits(struct scheduler *scheduler, uint32_t index,
 {
     struct job *job = &scheduler->jobs[index];
     const struct provider_settings *settings = &job_provider(scheduler, job)->settings;
-    struct utc_time give_up = utc_add_ms(from->last_sent, settings->completion.give_up_after_ms);
+    /* A wall clock that was put back meanwhile shows a time before the sending. */
+    struct utc_time give_up = utc_add_ms(utc_sooner(from->last_sent, scheduler->now.utc),
+                                         settings->completion.give_up_after_ms);
 
     switch (job->state) {
     case JOB_RUNNING:

@@ -191,6 +191,8 @@ static enum result write_schedules(struct state_store *store, struct utc_time no
         " spread_ms = excluded.spread_ms,"
         " accounted_ms = CASE WHEN revision = excluded.revision AND removed_ms IS NULL"
         " THEN accounted_ms ELSE excluded.accounted_ms END,"
+        " accounted_local_ms = CASE WHEN revision = excluded.revision AND removed_ms IS NULL"
+        " THEN accounted_local_ms END,"
         " revision = excluded.revision, removed_ms = NULL RETURNING schedule_no, accounted_ms";
     sqlite3_stmt *statement = NULL;
     enum result result = RESULT_FAULT;

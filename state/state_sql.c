@@ -13,7 +13,9 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
         "INSERT INTO run (run_no, run_id, schedule_no, trigger, slot_ms, local_ms, fold,"
         " deadline_ms, spread_ms, started_ms, due, is_missed, first_job_no, config_digest,"
         " only_consent_no, only_institution)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        " VALUES (?1, CASE WHEN EXISTS (SELECT 1 FROM run WHERE run_id = ?2)"
+        " THEN ?2 || '~' || ?1 ELSE ?2 END," /* an edited schedule, and a clock put back */
+        " ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     [STATEMENT_RUN_RANGE] = "SELECT first_job_no, due FROM run WHERE run_no = ?1",
     [STATEMENT_RUN_COUNT_JOBS] =
         "SELECT sum(outcome = 1), sum(outcome = 2), sum(outcome = 3), sum(outcome = 4),"

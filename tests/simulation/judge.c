@@ -33,7 +33,8 @@ void judge_init(struct judge *judge)
         judge->consents[i].paused.until = UTC_NONE;
         judge->consents[i].learned_expires = UTC_NEVER;
         judge->consents[i].doubt_until = UTC_NONE;
-        judge->consents[i].checked = UTC_NONE;
+        for (int k = 0; k < JUDGE_LOOK_UPS; k++)
+            judge->consents[i].checked_us[k] = INT64_MIN;
     }
 }
 
@@ -534,30 +535,27 @@ static void take_skip(struct simulation *s, const struct record *record)
     take_outcome(s, run->number, consent, OUTCOME_SKIPPED);
 }
 
-/* Nobody is looked up by the provider's hand twice in a round; one whose look-up had to wait is
- * looked up sooner after that. */
+/* In one round of the provider's hand nobody is looked up more often than a round and its tries
+ * allow, whatever had to wait. */
 static void take_recheck(struct simulation *s, const struct record *record)
 {
     struct judged_consent *consent = &s->judge.consents[record->as.recheck.consent];
     uint32_t provider = virtual_shell_snapshot(&s->shell)->provider_of[record->as.recheck.provider];
-    int64_t round_ms = s->world.providers[provider].settings.recheck_ms;
+    int64_t round_us = s->world.providers[provider].settings.recheck_ms * US_PER_MS;
+    int64_t first_us = consent->checked_us[JUDGE_LOOK_UPS - 1];
 
     tally_count(&s->tally, TALLY_RECHECKS);
     if (!record->as.recheck.is_by_hand)
         return;
-    if (consent->was_checked && consent->checked.ms != UTC_NONE.ms &&
-        s->clocks.stepped_us == INT64_MIN && consent->checked_us > s->judge.adopted_us &&
-        record->at.ms < consent->checked.ms + round_ms / 2)
-        judge_fail(
-            s,
-            "held consent %u is looked up again %lld s after the last time, once in %lld s is "
-            "wanted",
-            record->as.recheck.consent,
-            (long long)((record->at.ms - consent->checked.ms) / MS_PER_SECOND),
-            (long long)(round_ms / MS_PER_SECOND));
-    consent->checked = record->at;
-    consent->checked_us = s->clocks.true_us;
-    consent->was_checked = false;
+    if (first_us > s->judge.adopted_us && first_us > s->clocks.stepped_us &&
+        s->clocks.true_us - first_us < round_us / 10 * 9)
+        judge_fail(s, "held consent %u is looked up %d times in %lld s, once in %lld s is wanted",
+                   record->as.recheck.consent, JUDGE_LOOK_UPS + 1,
+                   (long long)((s->clocks.true_us - first_us) / US_PER_SECOND),
+                   (long long)(round_us / US_PER_SECOND));
+    memmove(consent->checked_us + 1, consent->checked_us,
+            sizeof consent->checked_us - sizeof *consent->checked_us);
+    consent->checked_us[0] = s->clocks.true_us;
 }
 
 static void describe(struct simulation *s, const struct record *record)
@@ -614,6 +612,10 @@ static void describe(struct simulation *s, const struct record *record)
     case RECORD_RELEASE:
         simulation_say(s, "%s consent %u", kinds[record->kind], record->as.hold.consent);
         break;
+    case RECORD_RECHECK:
+        simulation_say(s, "recheck consent %u%s", record->as.recheck.consent,
+                       record->as.recheck.is_by_hand ? "" : ", prompted");
+        break;
     default: simulation_say(s, "%s", kinds[record->kind]); break;
     }
 }
@@ -632,15 +634,11 @@ void judge_record(struct simulation *s, const struct record *record, const struc
     case RECORD_JOB_STATE: take_job_state(s, record); break;
     case RECORD_JOB_CLOSE: take_job_close(s, record); break;
     case RECORD_SKIP: take_skip(s, record); break;
-    case RECORD_HOLD:
-        s->judge.consents[record->as.hold.consent].is_held = true;
-        s->judge.consents[record->as.hold.consent].was_checked = false;
-        break;
+    case RECORD_HOLD: s->judge.consents[record->as.hold.consent].is_held = true; break;
     case RECORD_RELEASE:
         if (!s->judge.consents[record->as.hold.consent].is_held)
             judge_fail(s, "consent %u is let go, and nobody holds it", record->as.hold.consent);
         s->judge.consents[record->as.hold.consent].is_held = false;
-        s->judge.consents[record->as.hold.consent].was_checked = false;
         break;
     case RECORD_RECHECK: take_recheck(s, record); break;
     case RECORD_EXPIRES:
@@ -663,9 +661,6 @@ void judge_answered(struct simulation *s, const struct sim_request *request)
     enum answer_class class_ = request->answer.class_;
     struct judged_job *job;
 
-    if (request->job_slot == NO_JOB && request->answer.look_up != LOOK_UP_NONE &&
-        s->judge.consents[request->consent].checked_us == request->performed_us)
-        s->judge.consents[request->consent].was_checked = true; /* else it is tried again */
     if (request->kind == REQUEST_LOOK_UP)
         return;
     job = job_row(s, request->job);
@@ -739,6 +734,25 @@ void judge_look(struct simulation *s)
     }
 }
 
+/* How long it takes at most until each open job was polled a few times, at the slowest rate. */
+static int64_t polls_ms(const struct simulation *s)
+{
+    int64_t longest_ms = 0;
+    uint64_t open = 0;
+
+    for (uint64_t job = 1; job <= s->judge.job_max; job++)
+        open += s->judge.jobs[job].is_open;
+    for (uint32_t i = 0; i < s->world.provider_count; i++)
+        for (uint32_t r = 0; r < s->world.providers[i].node.limits.rate_count; r++) {
+            const struct rate *rate = &s->world.providers[i].node.limits.rates[r];
+            int64_t rounds = 1 + (int64_t)(8 * open / rate->count);
+
+            if (rounds * rate->span_ms > longest_ms)
+                longest_ms = rounds * rate->span_ms;
+        }
+    return longest_ms;
+}
+
 struct utc_time judge_drain_bound(struct simulation *s)
 {
     struct utc_time bound = simulation_now(s).utc;
@@ -750,9 +764,9 @@ struct utc_time judge_drain_bound(struct simulation *s)
     for (uint32_t i = 0; i < s->world.provider_count; i++)
         if (s->world.providers[i].settings.completion.give_up_after_ms > give_up_ms)
             give_up_ms = s->world.providers[i].settings.completion.give_up_after_ms;
-    /* A manual trigger has an hour to begin; a job is followed for so long, and its look-up, too.
-     */
-    return utc_add_ms(bound, 2 * give_up_ms + 2 * MS_PER_HOUR);
+    /* A manual trigger has an hour to begin; a job is followed for so long, and its look-up, too;
+     * a last poll waits for its turn. */
+    return utc_add_ms(bound, 3 * give_up_ms + 2 * MS_PER_HOUR + polls_ms(s));
 }
 
 void judge_drained(struct simulation *s)

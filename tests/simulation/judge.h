@@ -24,6 +24,8 @@
 struct simulation;
 
 #define JUDGE_CHARGES 16
+/* A look-up that says nothing is tried three times; one that had to wait may come near the next. */
+#define JUDGE_LOOK_UPS 6
 
 struct judged_run {
     uint32_t number;
@@ -84,9 +86,7 @@ struct judged_consent {
     bool is_held;
     bool is_forced; /* its next job may ignore the cooldown */
     struct utc_time learned_expires;
-    struct utc_time checked;                     /* last look-up by the provider's hand */
-    int64_t checked_us;                          /* true time */
-    bool was_checked;                            /* and it said something */
+    int64_t checked_us[JUDGE_LOOK_UPS];          /* look-ups by the provider's hand, newest first */
     struct utc_time doubt_until;                 /* closed in doubt: nothing before */
     struct judged_charge charges[JUDGE_CHARGES]; /* newest first */
     uint32_t charge_count;
@@ -98,6 +98,8 @@ struct judged_consent {
 struct judged_send {
     int64_t true_us;
     uint32_t life;
+    enum request_kind kind;
+    uint32_t consent;
 };
 
 /* One node of the limit tree, and all hand-overs since its limits were set. */

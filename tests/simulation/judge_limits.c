@@ -107,7 +107,8 @@ static void judge_run_of_job(struct simulation *s, const struct judged_job *job,
         judge_fail(s, "an attempt for run %u after its deadline", run->number);
     if (is_paused(s, &s->judge.schedules[run->schedule].paused, at))
         judge_fail(s, "an attempt for run %u while its schedule is paused", run->number);
-    if (run->trigger != TRIGGER_ONCE) /* what people start by hand goes anyway */
+    /* What people start by hand goes anyway; a schedule that is gone has no hours. */
+    if (run->trigger != TRIGGER_ONCE && s->judge.schedules[run->schedule].is_there)
         judge_hours(s, &s->judge.schedules[run->schedule].hours, at, "schedule");
 }
 
@@ -259,6 +260,10 @@ static void judge_rate(struct simulation *s, const struct judged_node *node,
         return;
     if (first->life != s->shell.life && s->judge.step_before_life_us >= first->true_us)
         return; /* what was recorded by a clock that has been set says nothing */
+    for (uint32_t i = node->send_count - 1 - rate->count; i < node->send_count; i++)
+        simulation_say(s, "sent %lld ms ago in life %u: kind %d, consent %u",
+                       (long long)((s->clocks.true_us - node->sends[i].true_us) / US_PER_MS),
+                       node->sends[i].life, (int)node->sends[i].kind, node->sends[i].consent);
     judge_fail(s, "%u requests within %lld ms at the %s, %u/%lld ms are allowed", rate->count + 1,
                (long long)((s->clocks.true_us - first->true_us) / US_PER_MS), what, rate->count,
                (long long)rate->span_ms);
@@ -274,7 +279,8 @@ static void note_send(struct simulation *s, struct judged_node *node,
         node->sends = realloc(node->sends, node->send_capacity * sizeof *node->sends);
         REQUIRE(node->sends != NULL);
     }
-    node->sends[node->send_count++] = (struct judged_send){s->clocks.true_us, s->shell.life};
+    node->sends[node->send_count++] =
+        (struct judged_send){s->clocks.true_us, s->shell.life, request->kind, request->consent};
     for (uint32_t i = 0; i < node->limits.rate_count; i++)
         judge_rate(s, node, &node->limits.rates[i], what);
 }
@@ -331,6 +337,7 @@ void judge_accepted(struct simulation *s, const struct sim_request *request)
             : s->clocks.true_us;
     consent->accepted_count = kept + 1;
     if (quota->count > 0 && consent->accepted_count > quota->count &&
+        !s->judge.providers[request->provider].is_new_to_life &&
         consent->accepted_us[quota->count] > s->clocks.true_us - window_us &&
         consent->accepted_us[quota->count] > s->clocks.stepped_us)
         judge_fail(s, "the provider has accepted %u jobs for consent %u in its quota window",

@@ -452,7 +452,7 @@ void memory_store_adopt(struct simulation *s, bool is_first)
             continue;
         }
         if (!row->is_known || row->revision != snapshot->schedules[index].revision)
-            *row = (struct stored_schedule){.accounted = now, .local_ms = row->local_ms};
+            *row = (struct stored_schedule){.accounted = now, .local_ms = INT64_MIN};
         row->is_known = true;
         row->revision = snapshot->schedules[index].revision;
     }

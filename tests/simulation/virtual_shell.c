@@ -232,6 +232,9 @@ static bool commit_and_perform(struct simulation *s)
     if ((shell->record_count > 0 || shell->effect_count > 0) &&
         virtual_shell_dies(s, TALLY_RESTARTS_BEFORE_COMMIT))
         return false;
+    for (uint32_t i = 0; i < shell->record_count && shell->is_blocked; i++)
+        if (shell->records[i].kind == RECORD_CALLS)
+            shell->records[i].at = simulation_now(s).utc; /* they leave now */
     shell->is_blocked = false;
     memory_store_commit(s, shell->records, shell->record_count);
     for (uint32_t i = 0; i < shell->record_count; i++)

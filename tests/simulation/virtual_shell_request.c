@@ -188,7 +188,6 @@ void virtual_shell_answer(struct simulation *s, uint32_t index)
     event.as.answer.answer = request.answer;
     event.as.answer.consent = request.consent;
     if (request.job_slot == NO_JOB) {
-        judge_answered(s, &request);
         virtual_shell_request_event(s, &event);
         return;
     }
