@@ -167,16 +167,20 @@ static void check_shares(const struct scheduler *scheduler, uint32_t index)
     const struct provider *provider = &scheduler->providers[index];
     uint32_t populated = 0;
     uint32_t active = 0;
+    uint32_t owed = 0;
 
     for (uint32_t i = 0; i < scheduler->institution_count; i++) {
         const struct institution *institution = &scheduler->institutions[i];
 
         if (institution->provider != index)
             continue;
+        owed += institution->owed;
+        REQUIRE(institution->stuck <= institution->node.jobs_running);
         populated += institution->population > 0;
         active += institution->is_active;
     }
     REQUIRE(populated == provider->populated && active == provider->active);
+    REQUIRE(owed == provider->owed);
 }
 
 static void check_nodes(const struct scheduler *scheduler)

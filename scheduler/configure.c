@@ -113,6 +113,7 @@ static enum result configure_provider(struct scheduler *scheduler, uint32_t inde
     provider->settings = *settings;
     maintenance_configure(scheduler, place, is_new);
     provider->auth_retry_at.us = INT64_MIN; /* the secret may be a new one: ask at once */
+    provider->owed_is_stale = true;
     provider->pays_long = false;
     for (uint32_t i = 0; i < settings->limits.rate_count; i++)
         if (settings->limits.rates[i].span_ms >= LONG_SPAN_MS)
@@ -134,6 +135,9 @@ static uint32_t institution_place(struct scheduler *scheduler, uint32_t provider
             return i;
     institution = &scheduler->institutions[scheduler->institution_count];
     *institution = (struct institution){.provider = provider, .name_hash = hash};
+    institution->young_first = NONE_INDEX;
+    institution->young_last = NONE_INDEX;
+    institution->kept_out_next = NONE_INDEX;
     limit_node_clear(&institution->node);
     for (uint32_t level = 0; level < QUEUE_LEVELS; level++) {
         institution->lanes[level] = NONE_INDEX;

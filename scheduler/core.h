@@ -229,10 +229,13 @@ struct provider {
     uint32_t work_waiting; /* initiations queued at its institutions */
     struct turn_rings rings[TURN_KINDS];
     struct level_turn level_turn;
-    uint32_t populated;   /* institutions with consents to refresh */
-    uint32_t active;      /* institutions with work waiting or jobs running */
-    int64_t usual_us;     /* how long its jobs run, smoothed; 0: not known */
-    uint32_t initiations; /* lately, and polls and look-ups beside them */
+    uint32_t populated; /* institutions with consents to refresh */
+    uint32_t active;    /* institutions with work waiting or jobs running */
+    uint32_t owed; /* places that institutions with unsent slots have left of their base shares */
+    bool owed_is_stale;         /* the base share has changed */
+    struct work_queue kept_out; /* institutions for which no place may be lent just now */
+    int64_t usual_us;           /* how long its jobs run, smoothed; 0: not known */
+    uint32_t initiations;       /* lately, and polls and look-ups beside them */
     uint32_t other_calls;
     bool last_was_call;
     struct retry_budget budget;
@@ -271,7 +274,13 @@ struct institution {
     uint32_t settings_index;
     uint64_t name_hash;
     struct limit_node node;
-    uint32_t population; /* consents to refresh */
+    uint32_t population;              /* consents to refresh */
+    uint32_t unsent;                  /* slots of open runs that have no job yet */
+    uint32_t owed;                    /* of the provider's sum */
+    uint32_t stuck;                   /* running jobs that run much longer than usual */
+    uint32_t young_first, young_last; /* the others in the order in which they began */
+    bool is_kept_out;                 /* in the provider's list */
+    uint32_t kept_out_next;
     struct share jobs_share;
     struct share requests_share;
     uint32_t jobs;
@@ -444,7 +453,9 @@ struct job {
     uint32_t institution_ticket;
     struct utc_time doubt_sent; /* of the attempt that is in doubt */
     struct utc_time not_before; /* dedupe window; UTC_NONE */
-    struct mono_time started;   /* since when it holds its place among the running jobs */
+    bool is_stuck;
+    uint32_t younger, older;  /* in its institution's list of young ones */
+    struct mono_time started; /* since when it holds its place among the running jobs */
     struct mono_time give_up_at;
     struct mono_time last_poll_at;
     int64_t poll_delay_ms;

@@ -7,6 +7,7 @@
 #include "scheduler/capacity.h"
 #include "scheduler/deadline_sweep.h"
 #include "scheduler/run.h"
+#include "scheduler/share.h"
 
 #define REVIEW_MS_MIN INT64_C(100)
 #define REVIEW_MS_MAX MS_PER_MINUTE
@@ -43,6 +44,7 @@ void deadline_pace_slot_came(struct scheduler *scheduler, uint32_t index)
 
     deadline_pace_cell(scheduler, run, consent->institution)->unsent++;
     run->unsent++;
+    share_note_unsent(scheduler, consent->institution, 1);
 }
 
 void deadline_pace_slot_went(struct scheduler *scheduler, uint32_t index)
@@ -54,6 +56,7 @@ void deadline_pace_slot_went(struct scheduler *scheduler, uint32_t index)
     REQUIRE(cell->unsent > 0 && run->unsent > 0);
     cell->unsent--;
     run->unsent--;
+    share_note_unsent(scheduler, consent->institution, -1);
 }
 
 void deadline_pace_consent_moves(struct scheduler *scheduler, uint32_t consent, uint32_t to)
@@ -71,6 +74,8 @@ void deadline_pace_consent_moves(struct scheduler *scheduler, uint32_t consent, 
             continue;
         deadline_pace_cell(scheduler, run, from)->unsent--;
         deadline_pace_cell(scheduler, run, to)->unsent++;
+        share_note_unsent(scheduler, from, -1);
+        share_note_unsent(scheduler, to, 1);
     }
 }
 
@@ -89,8 +94,12 @@ void deadline_pace_begin(struct scheduler *scheduler, struct run *run)
 
 void deadline_pace_recount(struct scheduler *scheduler, struct run *run)
 {
-    memset(deadline_pace_cell(scheduler, run, 0), 0,
-           scheduler->pace.institutions * sizeof(struct deadline_cell));
+    for (uint32_t i = 0; i < scheduler->institution_count; i++) {
+        struct deadline_cell *cell = deadline_pace_cell(scheduler, run, i);
+
+        share_note_unsent(scheduler, i, -(int64_t)cell->unsent);
+        *cell = (struct deadline_cell){0, 0};
+    }
     run->unsent = 0;
     for (uint32_t i = run->first; i < run->first + run->count; i++)
         deadline_pace_slot_came(scheduler, i);
@@ -500,13 +509,13 @@ void deadline_pace_advance(struct scheduler *scheduler, struct run *run)
         core_wake_utc(scheduler, run->review_at);
         return;
     }
-    if (run->review_at.ms != UTC_NONE.ms &&
-        run_schedule_obstacle(scheduler, run->schedule).reason != REASON_NONE)
-        return; /* paused or closed: nothing happens that a review could change */
     if (now.ms < run->review_at.ms && run->review_at.ms - now.ms <= REVIEW_MS_MAX) {
         core_wake_utc(scheduler, run->review_at);
         return;
     }
+    if (run->review_at.ms != UTC_NONE.ms &&
+        run_schedule_obstacle(scheduler, run->schedule).reason != REASON_NONE)
+        return; /* paused or closed: nothing happens that a review could change */
     known = run->forecast.will_miss;
     review = look_at(scheduler, run);
     run->review_at = utc_add_ms(now, review.every_ms);

@@ -5,8 +5,9 @@
  * Layer:    scheduler (pure), private to this folder.
  * Count:    what is unsent is counted per run and institution as it happens.
  * Review:   about once a minute (a hundredth of shorter windows) each open run is compared with
- * what its nodes let through until the deadline: configured rates, running jobs at their usual
- *           duration, closed hours. The cost is that of the institutions, not of the slots.
+ *           what its nodes let through until the deadline: configured rates, learned paces, running
+ *           jobs at their usual duration, closed hours. It costs a look at each institution, not at
+ *           each slot.
  * Pull:     slots keep their stable offsets while the work fits. Where what is left would not fit
  *           any more if one more review passed idly, sleeping slots of that institution (or
  *           provider) are woken early, those with the latest offsets, as many as keep it busy. The

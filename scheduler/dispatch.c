@@ -82,9 +82,12 @@ static bool try_initiation(struct scheduler *scheduler, struct provider *provide
     if (work_place(scheduler, turn))
         return true; /* others may go before it now */
     institution = &scheduler->institutions[turn];
+    share_look_for_stuck(scheduler, turn);
     obstacle = dispatch_institution_obstacle(scheduler, institution, level == QUEUE_LEVEL_REPEAT);
     if (obstacle.reason != REASON_NONE) {
         work_block(scheduler, turn, &obstacle);
+        if (obstacle.reason == REASON_FAIRNESS)
+            share_refused(scheduler, turn);
         return true;
     }
     /* Its highest level takes turns with its lower ones, too: its own limit may be the narrow one.
@@ -128,7 +131,8 @@ static void dispatch_provider(struct scheduler *scheduler, struct provider *prov
 {
     bool may_initiate = true;
 
-    while (provider->calls.head != NONE_INDEX || work_levels(provider) != 0) {
+    while (provider->calls.head != NONE_INDEX || work_levels(provider) != 0 ||
+           share_let_in(scheduler, provider)) {
         bool wants_call = provider->calls.head != NONE_INDEX;
         bool wants_initiation = work_levels(provider) != 0 && may_initiate;
         struct obstacle obstacle;

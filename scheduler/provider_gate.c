@@ -13,6 +13,7 @@ void provider_gate_init(struct provider *provider)
     *provider = (struct provider){0};
     limit_node_clear(&provider->node);
     provider->calls = (struct work_queue){NONE_INDEX, NONE_INDEX};
+    provider->kept_out = (struct work_queue){NONE_INDEX, NONE_INDEX};
     provider->retries = (struct work_queue){NONE_INDEX, NONE_INDEX};
     for (int kind = 0; kind < TURN_KINDS; kind++)
         for (uint32_t level = 0; level < QUEUE_LEVELS; level++)

@@ -27,6 +27,12 @@ static uint32_t healthy_ends(const struct bank_world *world, uint32_t first)
     return ended;
 }
 
+static void set_rate_of(struct bank_world *world, uint32_t bank, uint32_t a_minute)
+{
+    world->institutions[bank].limits.rates[0] = (struct rate){a_minute, MS_PER_MINUTE};
+    world->institutions[bank].limits.rate_count = 1;
+}
+
 /* ---- turns ---- */
 
 /* 1,000 slots of one schedule do not stand before 20 of another that fires a second later. */
@@ -233,6 +239,56 @@ static void test_a_slow_bank_takes_what_is_left(void **state)
     world_destroy(world);
 }
 
+/* One job in four never ends: what is stuck stays within a bound though the bank earns by the
+ * others, and the healthy ones have their share. */
+static void test_stuck_jobs_stay_within_a_bound(void **state)
+{
+    uint32_t ended[2];
+
+    (void)state;
+    for (int is_sick = 0; is_sick < 2; is_sick++) {
+        struct bank_world *world = world_create(8, 1);
+
+        world->provider.limits.jobs_running_max = 80;
+        world->banks[0].stuck_of = is_sick ? 4 : 0;
+        world->schedules[0].deadline.duration_ms = 2 * MS_PER_HOUR;
+        for (uint32_t bank = 0; bank < 8; bank++) /* the others ask for less than their shares */
+            set_rate_of(world, bank, bank == 0 ? 100 : 10);
+        for (uint32_t bank = 0; bank < 8; bank++)
+            world_add(world, bank, 0, bank == 0 ? 4000 : 600);
+        world_start(world);
+        world_run_until(world, ONE_AM + 55 * MS_PER_MINUTE);
+        ended[is_sick] = healthy_ends(world, 1);
+        if (is_sick) /* base share 10, an eighth of 80, and what is not known to be stuck yet */
+            assert_in_range(world->banks[0].running, 10, 32);
+        scheduler_check(world->scheduler);
+        world_destroy(world);
+    }
+    print_message("7 banks ended %u jobs, %u beside a sick one\n", ended[0], ended[1]);
+    assert_true(ended[1] * 100 >= ended[0] * 98);
+}
+
+/* It earned all that there is while it was alone, and then it hangs: who comes later can start. */
+static void test_places_are_kept_for_those_to_come(void **state)
+{
+    struct bank_world *world = world_create(8, 1);
+
+    (void)state;
+    world->provider.limits.jobs_running_max = 80;
+    world->schedules[0].spread_ms = 30 * MS_PER_MINUTE;
+    world_add(world, 0, 0, 12000);
+    for (uint32_t bank = 1; bank < 8; bank++)
+        world_add(world, bank, 0, 5);
+    world_start(world);
+    world_run_until(world, ONE_AM + 3 * MS_PER_MINUTE);
+    assert_in_range(world->banks[0].running, 65, 70); /* seven eighths */
+    world->banks[0].job_ms = WORLD_NEVER;
+    world_run_until(world, ONE_AM + 35 * MS_PER_MINUTE);
+    assert_int_equal(healthy_ends(world, 1), 35);
+    assert_true(world->banks[0].running <= 80);
+    world_destroy(world);
+}
+
 static void test_same_events_same_batches(void **state)
 {
     uint64_t trace[2];
@@ -265,6 +321,8 @@ int main(void)
         cmocka_unit_test(test_a_hung_bank_that_came_first_holds_its_share),
         cmocka_unit_test(test_a_mute_bank_holds_its_share_of_requests),
         cmocka_unit_test(test_a_slow_bank_takes_what_is_left),
+        cmocka_unit_test(test_stuck_jobs_stay_within_a_bound),
+        cmocka_unit_test(test_places_are_kept_for_those_to_come),
         cmocka_unit_test(test_same_events_same_batches),
     };
 
