@@ -47,7 +47,7 @@ def looked_up(sandbox):
 def serving(site):
     def answers():
         done = site.run("status", "--format", "json")
-        return done.returncode == 0 and '"offline"' not in done.stdout.splitlines()[0]
+        return done.returncode == 0 and not json.loads(done.stdout.splitlines()[0]).get("offline")
 
     wait_for(answers, what="the daemon")
 

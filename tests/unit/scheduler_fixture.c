@@ -269,7 +269,8 @@ static void judge_may_initiate(struct fixture *f, const struct fixture_job *job,
     assert_false(f->is_draining);
     assert_true(consent->is_there && consent->settings.mode == MODE_ACTIVE);
     assert_false(consent->is_held);
-    assert_true(at.ms < consent->settings.expires.ms && at.ms < consent->learned_expires.ms);
+    assert_true(at.ms < consent->settings.expires.ms - f->providers[provider].expiry_margin_ms &&
+                at.ms < consent->learned_expires.ms - f->providers[provider].expiry_margin_ms);
     assert_true(f->paused_all.ms <= at.ms && f->paused_provider[provider].ms <= at.ms &&
                 f->paused_institution[institution].ms <= at.ms &&
                 consent->paused_until.ms <= at.ms);

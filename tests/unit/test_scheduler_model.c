@@ -95,6 +95,8 @@ static void random_provider(struct night *night, struct provider_settings *provi
     provider->dedupe_window_ms = one_in(night, 2) ? MS_PER_HOUR : 0;
     provider->needs_token = one_in(night, 2);
     provider->can_look_up = one_in(night, 2);
+    provider->recheck_ms = one_in(night, 2) ? MS_PER_MINUTE * (1 + below(night, 600)) : 0;
+    provider->expiry_margin_ms = one_in(night, 2) ? MS_PER_MINUTE * below(night, 10) : 0;
     provider->rate_guard_ms = one_in(night, 2) ? 0 : 50;
     random_control(night, provider);
 }
@@ -208,6 +210,8 @@ static struct answer random_answer(struct night *night, const struct fixture_req
     if (one_in(night, 10))
         answer.poll_hint_ms = below(night, MS_PER_HOUR);
     answer.wants_look_up = one_in(night, 2);
+    if (one_in(night, 20))
+        answer.expires = utc_add_ms(fixture_now(night->f).utc, below(night, 48 * MS_PER_HOUR));
     if (class_ == CLASS_TRANSPORT && !request->is_sent && one_in(night, 2))
         answer.reached_socket = false;
     return answer;
@@ -411,12 +415,27 @@ static void restart(struct night *night)
     fixture_start(f, 1);
 }
 
+/* Somebody tells something about a consent, whichever, with or without a signature. */
+static void send_news(struct night *night)
+{
+    struct fixture *f = night->f;
+    struct event event = {.kind = EVENT_CONSENT};
+
+    event.as.consent.consent = (uint32_t)below(night, f->consent_max + 2);
+    event.as.consent.is_verified = one_in(night, 2);
+    event.as.consent.verdict = one_in(night, 2) ? LOOK_UP_ACTIVE : LOOK_UP_RECONNECT;
+    event.as.consent.expires =
+        one_in(night, 2) ? UTC_NONE : utc_add_ms(fixture_now(f).utc, below(night, MS_PER_DAY));
+    fixture_event(f, &event);
+}
+
 static void accident(struct night *night)
 {
     struct event event = {.kind = EVENT_TIME};
     struct fixture *f = night->f;
 
-    switch (below(night, 13)) {
+    switch (below(night, 14)) {
+    case 13: send_news(night); break;
     case 10: open_once(night); break;
     case 12:
         event.kind = EVENT_RESET;
