@@ -280,7 +280,41 @@ def night_rules():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-PARTS = {"refresh_cpu": refresh_cpu, "population_1m": population_1m, "night_rules": night_rules}
+# --- plan -----------------------------------------------------------------------------------------
+
+
+def plan_1m():
+    print(f"\n== plan, 24 h with a night of {POPULATION} consents from CSV, 1,000 institutions ==")
+    folder = scratch()
+    nowhere = {"finqware": "http://127.0.0.1:9", "bud": "http://127.0.0.1:9"}
+    try:
+        rows = nights.population(POPULATION, banks=1000, providers=("finq",))
+        for name, limits in (
+            ("spread over 6 h", {"spread": "6h", "limits": "{rate: [200/s]}"}),
+            ("all at once, bound by the rate", {"spread": "0s", "limits": "{rate: [200/s]}"}),
+        ):
+            site = nights.mixed_site(
+                folder, nowhere, rows, reporting="", deadline="8h", give_up="2h",
+                poll="{first: 10s, floor: 5s, max: 5m}", bank_limits="{rate: [5/s]}", **limits
+            )
+            start = time.monotonic()
+            process = subprocess.Popen(
+                [nights.REFRESHD, "plan", "-c", str(site.config), "--from", "2026-03-01T12:00:00Z", "--format", "json"],
+                cwd=folder, env=site.env, stdout=subprocess.PIPE,
+            )
+            plan = json.loads(process.stdout.read())
+            cpu = cpu_of(process)
+            wall = time.monotonic() - start
+            (run,) = plan["runs"]
+            if run["due"] != POPULATION or run["refreshed"] + run["will_not_fit"] != POPULATION:
+                sys.exit(f"bench: planned {run}")
+            say(name + ", wall", f"{wall:.2f}", "s", "on a machine of one's own must < 10")
+            say(name + ", CPU", f"{cpu:.2f}", "s", f"planned finish {run['finish_at']}")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+PARTS = {"refresh_cpu": refresh_cpu, "population_1m": population_1m, "night_rules": night_rules, "plan_1m": plan_1m}
 
 
 def main():

@@ -36,7 +36,7 @@ def draw_world(folder, source):
             {
                 "name": f"B{i:02d}",
                 "consents": source.randint(600, 1500),
-                "limit": source.uniform(6, 25) if kind == "limited" else 0,
+                "limit": source.uniform(3, 12) if kind == "limited" else 0,
                 "median_ms": source.uniform(5_000, 90_000),
                 "sigma": source.uniform(200, 500),
                 "fail": source.randint(30, 80) if kind == "failing" else source.randint(0, 20),
