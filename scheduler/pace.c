@@ -131,11 +131,14 @@ void pace_returned(struct pace *pace, struct mono_time granted)
 /* Follows the upper end of the delays: long ones push it up, each other lets it sink a little. */
 static void pace_learn_delay(struct pace *pace, int64_t delay_us)
 {
-    if (delay_us > pace->delay_us)
+    if (!pace->knows_delay)
+        pace->delay_us = pace_slower(2 * delay_us, PACE_DELAY_LEAST_US);
+    else if (delay_us > pace->delay_us)
         pace->delay_us +=
             pace_faster(pace->delay_us / 16 + (delay_us - pace->delay_us) / 16, pace->delay_us / 2);
     else if (pace->delay_us > PACE_DELAY_LEAST_US)
         pace->delay_us -= pace->delay_us / 400;
+    pace->knows_delay = true;
 }
 
 static void pace_not_refused(struct pace *pace, const struct pace_settings *settings,

@@ -86,9 +86,10 @@ struct pace {
     uint32_t ends;     /* of late: successes and troubles, */
     uint32_t troubles; /* and the troubles among them */
     enum pace_phase phase;
-    bool holds;      /* a success of the pace since the last drop is known */
-    bool was_proven; /* the overload began in a climb: the interval below it held before */
-    bool is_first;   /* the climb follows a knock, not another climb */
+    bool knows_delay; /* delay_us was learned */
+    bool holds;       /* a success of the pace since the last drop is known */
+    bool was_proven;  /* the overload began in a climb: the interval below it held before */
+    bool is_first;    /* the climb follows a knock, not another climb */
 };
 
 /* What is worth storing, without any instant. All zero: nothing was learned. */

@@ -195,7 +195,7 @@ void pace_sent_faster(struct pace *pace, int64_t now_us)
         pace->knock_us = now_us;
     pace->shadow_us = now_us + 3 * pace->interval_us;
     if (pace->depth > 0)
-        pace->shadow_us += PACE_SHADOW_US / 2;
+        pace->shadow_us += pace_shadow_us(pace) / 2;
     if (--pace->knocks_left == 0)
         pace_enter(pace, PACE_LISTEN, now_us);
 }

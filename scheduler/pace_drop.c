@@ -46,7 +46,7 @@ static void pace_settle_move(struct pace *pace, const struct pace_settings *sett
     if (pace->was_proven)
         return;
     if (us > pace->interval_us)
-        pace->drop_us = now_us + 2 * us + PACE_SHADOW_US / 2;
+        pace->drop_us = now_us + 2 * us + pace_shadow_us(pace) / 2;
     pace_set(pace, settings, us);
 }
 
@@ -102,7 +102,7 @@ static void pace_drop(struct pace *pace, const struct pace_settings *settings, i
     if (pace->peak_us == 0)
         pace->peak_us = from_us;
     pace->ceiling_us = from_us;
-    pace->drop_us = now_us + 2 * from_us + PACE_SHADOW_US;
+    pace->drop_us = now_us + 2 * from_us + pace_shadow_us(pace);
     pace_settle_move(pace, settings, now_us);
     if (climbed && pace->is_first && pace->depth < PACE_DEPTH_MOST)
         pace->depth++;

@@ -10,7 +10,7 @@
 
 #define PACE_NEVER_US INT64_MIN
 #define PACE_FASTEST_US (10 * US_PER_MS)   /* a faster pace is no limit */
-#define PACE_SHADOW_US (6 * US_PER_SECOND) /* a bank remembers an overload at least so long */
+#define PACE_SHADOW_US (6 * US_PER_SECOND) /* the longest memory of an overload */
 #define PACE_PROBE_US (60 * US_PER_SECOND)
 #define PACE_STEP 10        /* percent */
 #define PACE_STEP_BLIND 100 /* after an outage */
@@ -34,6 +34,13 @@ static inline void pace_set(struct pace *pace, const struct pace_settings *setti
 {
     pace->interval_us = pace_faster(interval_us, settings->floor_interval_us);
     pace->gap_us = pace->interval_us;
+}
+
+/* So long a bank may remember an overload: a quarter of the delay of its results, since a bank that
+ * answers at once is heard at once. */
+static inline int64_t pace_shadow_us(const struct pace *pace)
+{
+    return pace_faster(PACE_SHADOW_US, pace->delay_us / 4);
 }
 
 /* --- pace_climb.c --- */
