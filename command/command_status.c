@@ -200,6 +200,19 @@ static int show(struct wanted *wanted, const struct config *config)
     return command_fail(line, &fault);
 }
 
+/* The file has become wrong; a daemon goes on with what it has, and that is what is asked for. */
+static int show_despite_errors(struct wanted *wanted)
+{
+    char database[4096];
+    const struct config where = {.state.database = database};
+
+    if (!config_find_database(wanted->line.config_path, database, sizeof database) ||
+        !control_is_running(&where))
+        return FAULT_CONFIGURATION;
+    fputs("refreshd status: the daemon goes on with the configuration that it has\n", stderr);
+    return show(wanted, &where);
+}
+
 static int take_top(struct wanted *wanted)
 {
     char *end;
@@ -240,7 +253,7 @@ int command_status(int argc, char **argv)
         return command_usage_error(&wanted.line, "unexpected argument \"%s\"", argv[optind]);
     config = command_load_config(&wanted.line, NULL);
     if (config == NULL)
-        return FAULT_CONFIGURATION;
+        return show_despite_errors(&wanted);
     for (;;) {
         status = show(&wanted, config);
         if (!is_watching || status != 0 || fflush(stdout) != 0)

@@ -133,6 +133,9 @@ struct config_options {
  * after at least one error in `diagnostics`; warnings alone do not stop it. */
 struct config *config_load(const char *path, const struct config_options *options,
                            struct consent_table **consents, struct diagnostics *diagnostics);
+/* The state database that the root file names, whatever else is wrong in it: a daemon that goes on
+ * with the configuration it has can still be found. False: it names none that can be read. */
+bool config_find_database(const char *path, char *database, size_t size);
 struct config *config_retain(struct config *config);
 void config_release(struct config *config);
 

@@ -147,3 +147,28 @@ def test_status_says_what_became_of_the_reload(tmp_path, sandbox):
         site.run("reload", check=0)
         engine = status_of(site)[0]
         assert engine["reload_error"] is None and engine["config_digest"] == digest
+
+
+def test_status_goes_on_while_the_file_is_wrong(tmp_path, sandbox):
+    site = site_of(tmp_path, sandbox, 2, cron=NEVER)
+    good = site.config.read_text()
+    with serving(site):
+        digest = status_of(site)[0]["config_digest"]
+        site.config.write_text(good.replace('"version": 1', '"version": 1, "nonsense": 1'))
+        done = site.run("status", "--format", "json", check=0)
+        assert "nonsense" in done.stderr
+        assert json.loads(done.stdout.splitlines()[0])["config_digest"] == digest
+        site.config.write_text(good)
+    site.config.write_text("nonsense: 1")
+    assert site.run("status").returncode == 78
+
+
+def test_once_runs_any_number_of_schedules(tmp_path, sandbox):
+    site = site_of(tmp_path, sandbox, 1, cron=NEVER)
+    names = [f"s{number:03}" for number in range(300)]
+    site.settings["schedules"] = {name: schedule(cron=NEVER) for name in names}
+    site.rows[0]["schedule"] = names[-1]
+    site.write()
+    manifests = site.once(check=0)
+    assert sorted(manifest["schedule"] for manifest in manifests) == names
+    assert {manifest["schedule"]: manifest["refreshed"] for manifest in manifests}[names[-1]] == 1
