@@ -144,6 +144,8 @@ def one_world(seed):
 
 
 def main():
+    if not (BUILD / "tests/tools/night_player").exists():
+        sys.exit(f"plan_accuracy: make -C {BUILD} tests/tools/night_player first")
     seed = int(os.environ.get("SEED", "1"))
     worlds = int(os.environ.get("PLAN_WORLDS", "5"))
     errors = [one_world(seed * 1000 + i) for i in range(worlds)]
