@@ -102,6 +102,8 @@ static int parse(struct command_line *line, const int *allowed, int argc, char *
                 return command_usage_error(
                     line, "--until %s: write an instant (2026-11-21T06:00:00Z) or a duration (2h)",
                     optarg);
+            if (change->until.ms <= wall_clock().ms)
+                return command_usage_error(line, "--until %s: that is not in the future", optarg);
             break;
         case OPTION_REASON: change->reason = optarg; break;
         case OPTION_DRY_RUN: change->is_dry_run = true; break;

@@ -14,8 +14,8 @@
 static const char usage[] =
     "usage: refreshd status [--watch] [--top N] [--institution NAME] [-c FILE]\n"
     "                       [--format text|json]\n\n"
-    "Runs in progress with progress and ETA, coming firings, limits that hold work back, and the\n"
-    "backlog by age and institution. Asks the running daemon; where none runs, the last records\n"
+    "Runs in progress with progress and ETA, coming firings, pauses, limits that hold work back,\n"
+    "and the backlog by age and institution. Asks the running daemon; where none runs, the last records\n"
     "are shown as `offline`.\n\n"
     "  --watch             show it again every 2 seconds until interrupted\n"
     "  --top N             name the N institutions with most work waiting (20)\n"
@@ -164,6 +164,44 @@ static enum result offline_run(void *context, uint32_t count, const char *const 
     return RESULT_OK;
 }
 
+/* A pause in force, and who said why: the records know it, with a daemon or without. */
+static enum result pause_row(void *context, uint32_t count, const char *const *columns,
+                             const struct query_value *values, struct fault *fault)
+{
+    const struct command_line *line = context;
+    json_t *object = json_pack("{s:s}", "type", "pause");
+
+    (void)fault;
+    for (uint32_t i = 0; i < count; i++)
+        json_object_set_new(object, columns[i],
+                            values[i].type == QUERY_TEXT ? json_string(values[i].text)
+                                                         : json_null());
+    if (line->format == OUTPUT_JSON)
+        print_json(NULL, object);
+    else
+        printf("paused %s %s  since %s until %s  by %s: %s\n", text_of(object, "scope"),
+               text_of(object, "subject"), text_of(object, "since_at"), text_of(object, "until_at"),
+               text_of(object, "who"), text_of(object, "reason"));
+    json_decref(object);
+    return RESULT_OK;
+}
+
+static enum result show_pauses(const struct command_line *line, const struct config *config,
+                               struct fault *fault)
+{
+    struct state_query *query;
+    enum result result;
+
+    if (state_query_open(config->state.database, &query, fault) != RESULT_OK)
+        return RESULT_FAULT;
+    result = state_query_sql(query,
+                             "SELECT scope, subject, since_at, until_at, who, reason"
+                             " FROM v1_pauses ORDER BY since_at, subject",
+                             NULL, 0, pause_row, (void *)line, fault);
+    state_query_close(query);
+    return result;
+}
+
 static int show_offline(const struct command_line *line, const struct config *config)
 {
     struct state_query *query;
@@ -185,19 +223,22 @@ static int show(struct wanted *wanted, const struct config *config)
 {
     const struct command_line *line = &wanted->line;
     struct fault fault;
+    int status = 0;
 
-    if (!control_is_running(config))
-        return show_offline(line, config);
     wanted->is_headed = false;
-    if (control_call(config,
-                     json_pack("{s:s, s:I, s:s?}", "command", "status", "top",
-                               (json_int_t)wanted->top, "institution", wanted->institution),
-                     line->format == OUTPUT_JSON ? print_json : print_text, wanted,
-                     &fault) == RESULT_OK)
-        return 0;
-    if (fault.code == FAULT_UNAVAILABLE) /* it holds the lock and has just ended */
-        return show_offline(line, config);
-    return command_fail(line, &fault);
+    if (!control_is_running(config))
+        status = show_offline(line, config);
+    else if (control_call(config,
+                          json_pack("{s:s, s:I, s:s?}", "command", "status", "top",
+                                    (json_int_t)wanted->top, "institution", wanted->institution),
+                          line->format == OUTPUT_JSON ? print_json : print_text, wanted,
+                          &fault) != RESULT_OK)
+        /* unavailable: it holds the lock and has just ended */
+        status = fault.code == FAULT_UNAVAILABLE ? show_offline(line, config)
+                                                 : command_fail(line, &fault);
+    if (status == 0 && show_pauses(line, config, &fault) != RESULT_OK)
+        status = command_fail(line, &fault);
+    return status;
 }
 
 /* The file has become wrong; a daemon goes on with what it has, and that is what is asked for. */

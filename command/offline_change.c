@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "command/control_call.h"
+#include "config/consent_table.h"
 #include "state/state_lock.h"
 #include "state/state_query.h"
 #include "state/state_store.h"
@@ -29,12 +30,24 @@ static enum scope_kind scope_of(const char *scope)
 }
 
 /* A pause of something that does not exist would look like success and stop nothing. */
-static enum result check_subject(const struct config *config, struct state_store *store,
-                                 const struct change *change, struct fault *fault)
+static enum result check_subject(const struct config *config, const struct command_line *line,
+                                 struct state_store *store, const struct change *change,
+                                 struct fault *fault)
 {
     if (change->provider != NULL && config_find_provider(config, change->provider) == UINT32_MAX)
         return fault_set(fault, FAULT_USAGE, "there is no provider %s in the configuration",
                          change->provider);
+    if (change->institution != NULL && strcmp(line->name, "release") != 0) {
+        char name[CONSENT_NAME_BYTES];
+        bool known = false;
+
+        (void)snprintf(name, sizeof name, "%s/%s", change->provider, change->institution);
+        if (state_store_knows_institution(store, name, &known, fault) != RESULT_OK)
+            return RESULT_FAULT;
+        if (!known)
+            return fault_set(fault, FAULT_USAGE, "there is no institution %s in the state database",
+                             name);
+    }
     if (change->schedule != NULL && config_find_schedule(config, change->schedule) == UINT32_MAX)
         return fault_set(fault, FAULT_USAGE, "there is no schedule %s in the configuration",
                          change->schedule);
@@ -165,7 +178,7 @@ enum result offline_change(const struct config *config, const struct command_lin
     if (state_lock_take(config->state.database, line->name, &lock, fault) != RESULT_OK)
         return RESULT_FAULT;
     if (state_store_open(config->state.database, STATE_READ_WRITE, &store, fault) == RESULT_OK &&
-        check_subject(config, store, change, fault) == RESULT_OK) {
+        check_subject(config, line, store, change, fault) == RESULT_OK) {
         struct release release = {store, line, change, now};
 
         if (strcmp(line->name, "release") == 0)

@@ -169,6 +169,16 @@ MUST_CHECK enum result state_store_resume(struct state_store *store, struct utc_
                                           enum scope_kind scope, const char *subject,
                                           const struct audit *audit, struct fault *fault);
 
+/* The pauses in force at `now`, by scope and subject. */
+typedef void state_pause_function(void *context, enum scope_kind scope, const char *subject,
+                                  struct utc_time until);
+MUST_CHECK enum result state_store_each_pause(struct state_store *store, struct utc_time now,
+                                              state_pause_function *on_pause, void *context,
+                                              struct fault *fault);
+/* Has there ever been an institution "PROVIDER/NAME"? */
+MUST_CHECK enum result state_store_knows_institution(struct state_store *store, const char *name,
+                                                     bool *known, struct fault *fault);
+
 /* Forget what was learned about a provider's node and all its institutions, or about one of them
  * (`institution` not NULL). FAULT_USAGE where the database does not know the institution. */
 MUST_CHECK enum result state_store_reset_node(struct state_store *store, struct utc_time at,

@@ -88,7 +88,19 @@ SELECT c.*,
                  AND (u.scope = 0
                       OR (u.scope = 1 AND u.subject = p.name)
                       OR (u.scope = 2 AND u.subject = p.name || '/' || i.name)
-                      OR (u.scope = 4 AND u.subject = c.consent))) AS is_paused,
+                      OR (u.scope = 4 AND u.subject = c.consent)))
+       OR (EXISTS (SELECT 1 FROM pause AS u
+                   WHERE u.scope = 3 AND coalesce(u.until_ms, 9223372036854775807) > n.now_ms)
+           AND EXISTS (SELECT 1 FROM schedule_set_member AS m
+                       JOIN schedule AS s ON s.schedule_no = m.schedule_no
+                       WHERE m.set_no = c.set_no AND s.removed_ms IS NULL)
+           AND NOT EXISTS (SELECT 1 FROM schedule_set_member AS m
+                           JOIN schedule AS s ON s.schedule_no = m.schedule_no
+                           WHERE m.set_no = c.set_no AND s.removed_ms IS NULL
+                             AND NOT EXISTS (SELECT 1 FROM pause AS u
+                                             WHERE u.scope = 3 AND u.subject = s.name
+                                               AND coalesce(u.until_ms, 9223372036854775807)
+                                                   > n.now_ms))) AS is_paused, -- all its schedules
        (SELECT min(d.due_ms) FROM (
             SELECT l.slot_ms
                    + (((((c.phase + s.phase) & 4294967295) >> 8) * s.spread_ms) >> 24) AS due_ms
@@ -334,6 +346,21 @@ SELECT provider,
        strftime('%Y-%m-%dT%H:%M:%fZ', at_ms / 1000.0, 'unixepoch') AS seen_at,
        at_ms AS seen_ms
 FROM limit_node;
+
+-- The pauses in force.
+CREATE VIEW v1_pauses AS
+SELECT CASE u.scope WHEN 0 THEN 'all' WHEN 1 THEN 'provider' WHEN 2 THEN 'institution'
+                    WHEN 3 THEN 'schedule' ELSE 'consent' END AS scope,
+       u.subject,
+       strftime('%Y-%m-%dT%H:%M:%fZ', u.since_ms / 1000.0, 'unixepoch') AS since_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', u.until_ms / 1000.0, 'unixepoch') AS until_at,
+       u.who,
+       u.reason,
+       u.since_ms,
+       u.until_ms
+FROM pause AS u
+CROSS JOIN private_now AS n
+WHERE coalesce(u.until_ms, 9223372036854775807) > n.now_ms;
 
 -- Held for the customer, expired, or inside the longest of the provider's leads before the end; most
 -- urgent first. Urgency: `now`, data has stopped that a schedule wants (or that the provider

@@ -37,6 +37,7 @@ VIEWS = {
     "v1_limits": "provider institution configured_rate learned_rate jobs_running breaker not_before_at",
     "v1_reconnect": "consent customer institution since_at cause expires_at urgency",
     "v1_audit": "at who action subject reason",
+    "v1_pauses": "scope subject since_at until_at who reason",
 }
 TABLES = {
     "fact_refresh": "job_uid run_id consent schedule trigger due_at due_ms started_at started_ms"
