@@ -15,8 +15,8 @@ static const char usage[] =
     "usage: refreshd status [--watch] [--top N] [--institution NAME] [-c FILE]\n"
     "                       [--format text|json]\n\n"
     "Runs in progress with progress and ETA, coming firings, pauses, limits that hold work back,\n"
-    "and the backlog by age and institution. Asks the running daemon; where none runs, the last records\n"
-    "are shown as `offline`.\n\n"
+    "and the backlog by age and institution. Asks the running daemon; where none runs, the last\n"
+    "records are shown as `offline`.\n\n"
     "  --watch             show it again every 2 seconds until interrupted\n"
     "  --top N             name the N institutions with most work waiting (20)\n"
     "  --institution NAME  of the backlog only institutions of this name\n";
