@@ -63,101 +63,99 @@ static struct utc_time at(const char *text)
 #define BEGUN "1970-01-01T00:00:00Z"
 
 /* One institution. `spans`: start, end (NULL: until further notice), in pairs; none: open. */
+static const struct {
+    const char *rest;
+    bool is_understood;
+    uint32_t span_count;
+    const char *spans[4];
+} item_rows[] = {
+    {"\"maintenance_status\":\"inactive\",\"maintenance_window\":null", true, 0, {NULL}},
+    {"\"maintenance_status\":\"inactive\"", true, 0, {NULL}},
+    {"\"maintenance_window\":null", true, 0, {NULL}},
+    {"\"maintenance_status\":\"active\",\"maintenance_window\":null", true, 1, {BEGUN, NULL}},
+    {"\"maintenance_status\":\"ACTIVE\"", true, 1, {BEGUN, NULL}},
+    {"\"maintenance_status\":\"active\",\"maintenance_window\":{\"start\":" NOW_IN "}",
+     true,
+     1,
+     {"2026-11-20T22:00:00Z", "2026-11-21T02:00:00Z"}},
+    {"\"maintenance_status\":\"active\",\"maintenance_window\":"
+     "{\"start\":\"2026-11-20T22:00:00+00:00\",\"end\":null}",
+     true,
+     1,
+     {"2026-11-20T22:00:00Z", NULL}},
+    {"\"maintenance_status\":\"active\",\"maintenance_window\":"
+     "{\"start\":null,\"end\":\"2026-11-21T02:00:00Z\"}",
+     true,
+     1,
+     {BEGUN, "2026-11-21T02:00:00Z"}},
+    /* Planned: nothing now, closed then. */
+    {"\"maintenance_status\":\"inactive\",\"maintenance_window\":{\"start\":" LATER "}",
+     true,
+     1,
+     {"2026-11-21T02:00:00Z", "2026-11-21T04:00:00Z"}},
+    /* The word decides about now: lifted early, or longer than was planned. */
+    {"\"maintenance_status\":\"inactive\",\"maintenance_window\":{\"start\":" NOW_IN "}",
+     true,
+     0,
+     {NULL}},
+    {"\"maintenance_status\":\"active\",\"maintenance_window\":{\"start\":" OVER "}",
+     true,
+     1,
+     {BEGUN, NULL}},
+    {"\"maintenance_status\":\"active\",\"maintenance_window\":{\"start\":" LATER "}",
+     true,
+     2,
+     {BEGUN, NULL, "2026-11-21T02:00:00Z", "2026-11-21T04:00:00Z"}},
+    {"\"maintenance_window\":{\"start\":" NOW_IN "}",
+     true,
+     1,
+     {"2026-11-20T22:00:00Z", "2026-11-21T02:00:00Z"}},
+    {"\"maintenance_window\":[{\"start\":" LATER "},{\"start\":" NOW_IN "}]",
+     true,
+     2,
+     {"2026-11-20T22:00:00Z", "2026-11-21T02:00:00Z", "2026-11-21T02:00:00Z",
+      "2026-11-21T04:00:00Z"}},
+    /* Not understood, never guessed. */
+    {"\"maintenance_status\":\"soon\",\"maintenance_window\":{\"start\":" LATER "}",
+     false,
+     0,
+     {NULL}},
+    {"\"maintenance_status\":true", false, 0, {NULL}},
+    {"\"maintenance_window\":{\"start\":\"21.11.2026 02:00\",\"end\":null}", false, 0, {NULL}},
+    {"\"maintenance_window\":{\"start\":\"2026-11-21T02:00:00\",\"end\":null}", false, 0, {NULL}},
+    {"\"maintenance_window\":{\"start\":1795226400,\"end\":null}", false, 0, {NULL}},
+    {"\"maintenance_window\":{\"start\":\"2026-11-21T02:00:00Z\",\"end\":\"later\"}",
+     false,
+     0,
+     {NULL}},
+    {"\"maintenance_window\":{\"end\":\"2026-11-21T02:00:00Z\"}", false, 0, {NULL}},
+    {"\"maintenance_window\":{\"start\":\"2026-11-21T04:00:00Z\",\"end\":"
+     "\"2026-11-21T02:00:00Z\"}",
+     false,
+     0,
+     {NULL}},
+    {"\"maintenance_window\":\"tonight\"", false, 0, {NULL}},
+};
+
 static void test_items(void **state)
 {
-    static const struct {
-        const char *rest;
-        bool is_understood;
-        uint32_t span_count;
-        const char *spans[4];
-    } rows[] = {
-        {"\"maintenance_status\":\"inactive\",\"maintenance_window\":null", true, 0, {NULL}},
-        {"\"maintenance_status\":\"inactive\"", true, 0, {NULL}},
-        {"\"maintenance_window\":null", true, 0, {NULL}},
-        {"\"maintenance_status\":\"active\",\"maintenance_window\":null", true, 1, {BEGUN, NULL}},
-        {"\"maintenance_status\":\"ACTIVE\"", true, 1, {BEGUN, NULL}},
-        {"\"maintenance_status\":\"active\",\"maintenance_window\":{\"start\":" NOW_IN "}",
-         true,
-         1,
-         {"2026-11-20T22:00:00Z", "2026-11-21T02:00:00Z"}},
-        {"\"maintenance_status\":\"active\",\"maintenance_window\":"
-         "{\"start\":\"2026-11-20T22:00:00+00:00\",\"end\":null}",
-         true,
-         1,
-         {"2026-11-20T22:00:00Z", NULL}},
-        {"\"maintenance_status\":\"active\",\"maintenance_window\":"
-         "{\"start\":null,\"end\":\"2026-11-21T02:00:00Z\"}",
-         true,
-         1,
-         {BEGUN, "2026-11-21T02:00:00Z"}},
-        /* Planned: nothing now, closed then. */
-        {"\"maintenance_status\":\"inactive\",\"maintenance_window\":{\"start\":" LATER "}",
-         true,
-         1,
-         {"2026-11-21T02:00:00Z", "2026-11-21T04:00:00Z"}},
-        /* The word decides about now: lifted early, or longer than was planned. */
-        {"\"maintenance_status\":\"inactive\",\"maintenance_window\":{\"start\":" NOW_IN "}",
-         true,
-         0,
-         {NULL}},
-        {"\"maintenance_status\":\"active\",\"maintenance_window\":{\"start\":" OVER "}",
-         true,
-         1,
-         {BEGUN, NULL}},
-        {"\"maintenance_status\":\"active\",\"maintenance_window\":{\"start\":" LATER "}",
-         true,
-         2,
-         {BEGUN, NULL, "2026-11-21T02:00:00Z", "2026-11-21T04:00:00Z"}},
-        {"\"maintenance_window\":{\"start\":" NOW_IN "}",
-         true,
-         1,
-         {"2026-11-20T22:00:00Z", "2026-11-21T02:00:00Z"}},
-        {"\"maintenance_window\":[{\"start\":" LATER "},{\"start\":" NOW_IN "}]",
-         true,
-         2,
-         {"2026-11-20T22:00:00Z", "2026-11-21T02:00:00Z", "2026-11-21T02:00:00Z",
-          "2026-11-21T04:00:00Z"}},
-        /* Not understood, never guessed. */
-        {"\"maintenance_status\":\"soon\",\"maintenance_window\":{\"start\":" LATER "}",
-         false,
-         0,
-         {NULL}},
-        {"\"maintenance_status\":true", false, 0, {NULL}},
-        {"\"maintenance_window\":{\"start\":\"21.11.2026 02:00\",\"end\":null}", false, 0, {NULL}},
-        {"\"maintenance_window\":{\"start\":\"2026-11-21T02:00:00\",\"end\":null}",
-         false,
-         0,
-         {NULL}},
-        {"\"maintenance_window\":{\"start\":1795226400,\"end\":null}", false, 0, {NULL}},
-        {"\"maintenance_window\":{\"start\":\"2026-11-21T02:00:00Z\",\"end\":\"later\"}",
-         false,
-         0,
-         {NULL}},
-        {"\"maintenance_window\":{\"end\":\"2026-11-21T02:00:00Z\"}", false, 0, {NULL}},
-        {"\"maintenance_window\":{\"start\":\"2026-11-21T04:00:00Z\",\"end\":"
-         "\"2026-11-21T02:00:00Z\"}",
-         false,
-         0,
-         {NULL}},
-        {"\"maintenance_window\":\"tonight\"", false, 0, {NULL}},
-    };
-
     (void)state;
-    for (size_t i = 0; i < ROW_COUNT(rows); i++) {
+    for (size_t i = 0; i < ROW_COUNT(item_rows); i++) {
         struct list list;
         char body[600];
 
-        print_message("%s\n", rows[i].rest);
-        (void)snprintf(body, sizeof body, "{\"data\":[{\"provider\":\"a\",%s}]}", rows[i].rest);
+        print_message("%s\n", item_rows[i].rest);
+        (void)snprintf(body, sizeof body, "{\"data\":[{\"provider\":\"a\",%s}]}",
+                       item_rows[i].rest);
         read_list(&list, 200, body);
         assert_int_equal(list.answer.class_, CLASS_SUCCESS);
         assert_int_equal(list.count, 1);
         assert_string_equal(list.items[0].name, "a");
-        assert_int_equal(list.items[0].is_understood, rows[i].is_understood);
-        assert_int_equal(list.items[0].span_count, rows[i].span_count);
-        for (uint32_t j = 0; j < rows[i].span_count; j++) {
-            assert_int_equal(list.items[0].spans[j].start.ms, at(rows[i].spans[2 * j]).ms);
-            assert_int_equal(list.items[0].spans[j].end.ms, at(rows[i].spans[2 * j + 1]).ms);
+        assert_int_equal(list.items[0].is_understood, item_rows[i].is_understood);
+        assert_int_equal(list.items[0].span_count, item_rows[i].span_count);
+        for (uint32_t j = 0; j < item_rows[i].span_count; j++) {
+            assert_int_equal(list.items[0].spans[j].start.ms, at(item_rows[i].spans[2 * j]).ms);
+            assert_int_equal(list.items[0].spans[j].end.ms, at(item_rows[i].spans[2 * j + 1]).ms);
         }
     }
 }
