@@ -39,14 +39,6 @@ static const struct {
 };
 #define SCOPE_WORDS (sizeof scopes / sizeof scopes[0])
 
-const char *control_scope_word(enum scope_kind kind)
-{
-    for (size_t i = 0; i < SCOPE_WORDS; i++)
-        if (scopes[i].kind == kind)
-            return scopes[i].word;
-    return "?";
-}
-
 enum result control_scope_resolve(const struct engine *engine, const char *scope,
                                   const char *subject, struct control_scope *out,
                                   struct fault *fault)

@@ -18,9 +18,6 @@ struct control_scope {
     char subject[CONSENT_NAME_BYTES]; /* as in state_store_pause; "" for all */
 };
 
-/* The word of a scope, as control_scope_resolve takes it. */
-const char *control_scope_word(enum scope_kind kind);
-
 /* `scope` is one of all, provider, institution, schedule, consent; `subject` as in
  * state_store_pause (NULL for all). Faults name what was not found and what is allowed. */
 MUST_CHECK enum result control_scope_resolve(const struct engine *engine, const char *scope,

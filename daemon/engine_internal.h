@@ -161,11 +161,6 @@ enum result engine_settle(struct engine *engine, struct time_now now,
 void engine_perform(struct engine *engine, struct time_now now, const struct effect *effect);
 void engine_on_sent(void *user, struct time_now at);
 void engine_on_answer(void *user, const struct transport_answer *answer);
-/* engine_pauses.c: after a change of configuration or consents, pauses hold for what is there
- * again.
- */
-void engine_reapply_pauses(struct engine *engine, struct time_now now);
-
 /* engine_maintenance.c: the call for a list of institutions ended; `failure` is NULL where
  * an answer came. */
 void engine_institutions_answered(struct engine *engine, struct time_now now,

@@ -272,7 +272,6 @@ enum result engine_reload(struct engine *engine, bool accept_shrink,
     if (engine_settle(engine, now, fault) != RESULT_OK ||
         swap(engine, config, consents, now, fault) != RESULT_OK)
         goto failed;
-    engine_reapply_pauses(engine, now);
     log_reload(engine, now.utc, "reloaded", NULL);
     return RESULT_OK;
 

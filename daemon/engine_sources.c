@@ -111,8 +111,6 @@ static void take_table(struct engine *engine, struct source_reader *reader, stru
         if (engine->population.table != reader->table)
             consent_table_destroy(reader->table);
         log_fault(engine->log, now.utc, LOG_ERROR, "sources_refused", &fault);
-    } else {
-        engine_reapply_pauses(engine, now);
     }
     reader->table = NULL;
     config_release(reader->config);

@@ -81,35 +81,6 @@ enum result state_store_resume(struct state_store *store, struct utc_time at, en
                         subject, UTC_NEVER, audit, fault);
 }
 
-enum result state_store_each_pause(struct state_store *store, struct utc_time now,
-                                   state_pause_function *on_pause, void *context,
-                                   struct fault *fault)
-{
-    static const char doing[] = "read the pauses";
-    sqlite3_stmt *statement = NULL;
-    enum result result = RESULT_FAULT;
-    bool found = false;
-
-    if (state_sql_prepare(store->db,
-                          "SELECT scope, subject, until_ms FROM pause"
-                          " WHERE coalesce(until_ms, 9223372036854775807) > ?1 ORDER BY 1, 2",
-                          &statement, doing, fault) != RESULT_OK)
-        return RESULT_FAULT;
-    (void)sqlite3_bind_int64(statement, 1, now.ms);
-    for (;;) {
-        if (state_sql_step(store->db, statement, &found, doing, fault) != RESULT_OK)
-            goto out;
-        if (!found)
-            break;
-        on_pause(context, (enum scope_kind)sqlite3_column_int(statement, 0),
-                 state_column_text(statement, 1), state_column_time(statement, 2, UTC_NEVER));
-    }
-    result = RESULT_OK;
-out:
-    sqlite3_finalize(statement);
-    return result;
-}
-
 enum result state_store_knows_institution(struct state_store *store, const char *name, bool *known,
                                           struct fault *fault)
 {

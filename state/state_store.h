@@ -169,12 +169,6 @@ MUST_CHECK enum result state_store_resume(struct state_store *store, struct utc_
                                           enum scope_kind scope, const char *subject,
                                           const struct audit *audit, struct fault *fault);
 
-/* The pauses in force at `now`, by scope and subject. */
-typedef void state_pause_function(void *context, enum scope_kind scope, const char *subject,
-                                  struct utc_time until);
-MUST_CHECK enum result state_store_each_pause(struct state_store *store, struct utc_time now,
-                                              state_pause_function *on_pause, void *context,
-                                              struct fault *fault);
 /* Has there ever been an institution "PROVIDER/NAME"? */
 MUST_CHECK enum result state_store_knows_institution(struct state_store *store, const char *name,
                                                      bool *known, struct fault *fault);
