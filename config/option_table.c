@@ -490,7 +490,9 @@ const struct config_option option_table[] = {
     {.path = "schedules.*.deadline",
      .type = OPTION_TIME_OR_DURATION,
      .default_note = "the next firing",
-     .help = "Nothing is initiated from then on: a duration from the firing, or a time of day."},
+     .help =
+         "Nothing is initiated from then on: a duration from the firing, or a time of day. What "
+         "the rates cannot let through until then is skipped early, low priority first."},
     {.path = "schedules.*.dst", .type = OPTION_MAPPING, .help = "What to do when clocks change."},
     {.path = "schedules.*.dst.gap",
      .type = OPTION_ENUM,
@@ -531,7 +533,7 @@ const struct config_option option_table[] = {
      .type = OPTION_INTEGER,
      .default_text = "5",
      .max = PRIORITY_MAX,
-     .help = "Who goes first where all wait: 9 before 0."},
+     .help = "Who goes first where all wait: 9 before 0. Of nine turns one goes to those below."},
     {.path = "schedules.*.retry", .type = OPTION_MAPPING, .help = "Failed attempts."},
     {.path = "schedules.*.retry.attempts",
      .type = OPTION_INTEGER,
@@ -558,7 +560,8 @@ const struct config_option option_table[] = {
      .type = OPTION_DURATION,
      .default_text = "0s",
      .max = DAYS(31),
-     .help = "Consents are placed evenly over this time from the firing on."},
+     .help = "Consents are placed evenly over this time from the firing on. Those that would come "
+             "too late for the deadline (in its last twentieth, or in closed hours) come earlier."},
     {.path = "schedules.*.timezone",
      .type = OPTION_ZONE,
      .default_text = "UTC",
