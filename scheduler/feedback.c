@@ -172,6 +172,7 @@ void feedback_answer(struct scheduler *scheduler, uint32_t index, const struct a
     const struct retry_settings *retry = job_retry_settings(scheduler, job);
     int64_t first_ms = settings->pushback_first_ms;
     int64_t until_us = node->pushback_until.us;
+    uint32_t streak = node->pushback_streak;
 
     if (settings->pushback_yields && retry->backoff_first_ms < first_ms)
         first_ms = retry->backoff_first_ms;
@@ -180,12 +181,12 @@ void feedback_answer(struct scheduler *scheduler, uint32_t index, const struct a
                              settings->pushback_max_ms);
     else if (answer->answered && node->pushback_until.us <= scheduler->now.mono.us)
         node->pushback_streak = 0;
-    if (node->pushback_until.us != until_us)
+    if (node->pushback_until.us != until_us || node->pushback_streak != streak)
         node_record_mark(scheduler,
                          scheduler->institutions[job->institution].is_default
                              ? provider_reference(scheduler, job)
                              : job->institution,
-                         true);
+                         node->pushback_until.us != until_us);
 }
 
 /* ---- by hand ---- */
