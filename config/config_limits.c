@@ -39,7 +39,10 @@ void config_limits_make(struct load *load, const struct yaml_node *node,
 {
     const struct yaml_node *list;
 
-    *out = base == NULL ? (struct limit_settings){.pace = {true, PACE_FLOOR_DEFAULT_US}} : *base;
+    *out = base == NULL
+               ? (struct limit_settings){.pace = {.learns = true,
+                                                  .floor_interval_us = PACE_FLOOR_DEFAULT_US}}
+               : *base;
     list = config_get_node(node, "providers.*.limits.rate");
     if (list != NULL)
         read_rates(list, out);

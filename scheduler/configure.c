@@ -59,21 +59,38 @@ static enum result configure_node(struct limit_node *node, const struct limit_se
     return room_node_rates(node, limits, guard_ms, pending, now, fault);
 }
 
+/* The slowest of the rates that tell of a pace; those over longer times are budgets. */
+static int64_t usual_interval_us(const struct limit_settings *limits)
+{
+    int64_t slowest_us = 0;
+
+    for (uint32_t i = 0; i < limits->rate_count; i++) {
+        int64_t interval_us = limits->rates[i].span_ms * US_PER_MS / limits->rates[i].count;
+
+        if (limits->rates[i].span_ms <= MS_PER_MINUTE && interval_us > slowest_us)
+            slowest_us = interval_us;
+    }
+    return slowest_us;
+}
+
 /* What was learned stays, as far as the new settings still want it learned. */
 static void configure_learning(struct scheduler *scheduler, uint32_t reference,
-                               const struct pace_settings *pace,
+                               const struct limit_settings *limits, bool learns,
                                const struct breaker_settings *breaker)
 {
     struct limit_node *node = node_of(scheduler, reference);
     bool is_on =
         node->breaker.is_configuration ? breaker->configuration > 0 : breaker->failures > 0;
 
-    node->pace_settings = *pace;
+    learns = learns && limits->pace.learns;
+    node->pace_settings = limits->pace;
+    node->pace_settings.learns = learns;
+    node->pace_settings.usual_interval_us = usual_interval_us(limits);
     node->breaker_settings = *breaker;
-    if ((!pace->learns && pace_interval_us(&node->pace) > 0) ||
+    if ((!learns && pace_interval_us(&node->pace) > 0) ||
         (!is_on && node->breaker.state != BREAKER_CLOSED))
         node_record_mark(scheduler, reference, true);
-    if (!pace->learns)
+    if (!learns)
         pace_init(&node->pace);
     if (!is_on)
         breaker_reset(&node->breaker);
@@ -118,7 +135,7 @@ static enum result configure_provider(struct scheduler *scheduler, uint32_t inde
     for (uint32_t i = 0; i < settings->limits.rate_count; i++)
         if (settings->limits.rates[i].span_ms >= LONG_SPAN_MS)
             provider->pays_long = true;
-    configure_learning(scheduler, place | NODE_PROVIDER_BIT, &settings->limits.pace,
+    configure_learning(scheduler, place | NODE_PROVIDER_BIT, &settings->limits, true,
                        &settings->breaker);
     return configure_node(&provider->node, &settings->limits, settings->rate_guard_ms,
                           pending_permits(scheduler, place, NONE_INDEX), scheduler->now.mono,
@@ -148,7 +165,6 @@ static uint32_t institution_place(struct scheduler *scheduler, uint32_t provider
     return scheduler->institution_count++;
 }
 
-static const struct pace_settings learns_nothing = {false, PACE_FLOOR_DEFAULT_US};
 static const struct breaker_settings never_opens;
 
 static enum result configure_institution(struct scheduler *scheduler, uint32_t index,
@@ -169,9 +185,9 @@ static enum result configure_institution(struct scheduler *scheduler, uint32_t i
     share_note_limits(scheduler, place);
     work_unblock(scheduler, place);
     /* Consents without an institution have no bank: their provider's node learns for them. */
-    configure_learning(
-        scheduler, place, institution->is_default ? &learns_nothing : &settings->limits.pace,
-        institution->is_default ? &never_opens : &scheduler->providers[provider].settings.breaker);
+    configure_learning(scheduler, place, &settings->limits, !institution->is_default,
+                       institution->is_default ? &never_opens
+                                               : &scheduler->providers[provider].settings.breaker);
     return configure_node(&institution->node, &settings->limits,
                           scheduler->providers[provider].settings.rate_guard_ms,
                           pending_permits(scheduler, provider, place), scheduler->now.mono, fault);

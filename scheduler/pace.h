@@ -29,6 +29,8 @@
 struct pace_settings {
     bool learns;               /* false: nothing is learned and nothing is held back */
     int64_t floor_interval_us; /* the slowest pace: the longest interval that still probes; > 0 */
+    int64_t usual_interval_us; /* what other limits let through on the average, in bursts or not;
+                                  0: not known. The first estimate begins no faster. */
 };
 
 enum pace_signal {

@@ -26,13 +26,16 @@ void pace_count(struct pace *pace, int64_t now_us)
     pace->count[0]++;
 }
 
-static int64_t pace_measured(const struct pace *pace)
+/* A limit that lets ten through at once and then nothing for a second looks like thousands a
+ * second from inside the burst: what it lets through on the average is known better. */
+static int64_t pace_measured(const struct pace *pace, const struct pace_settings *settings)
 {
     uint32_t count = pace->count[0] + pace->count[1];
+    int64_t usual_us = pace_slower(settings->usual_interval_us, PACE_FASTEST_US);
 
     if (count < 2)
-        return US_PER_SECOND;
-    return pace_slower((pace->last_us - pace->count_us[1]) / (count - 1), PACE_FASTEST_US);
+        return pace_slower(US_PER_SECOND, usual_us);
+    return pace_slower((pace->last_us - pace->count_us[1]) / (count - 1), usual_us);
 }
 
 /* While the results of the overloaded stretch come in: its interval divided by the share that was
@@ -90,7 +93,7 @@ static void pace_drop(struct pace *pace, const struct pace_settings *settings, i
     if (climbed)
         from_us = pace->trial_us;
     else if (from_us == 0)
-        from_us = pace_measured(pace);
+        from_us = pace_measured(pace, settings);
     pace->stretch_gap_us = from_us;
     pace->stretch_after_us = pace->drop_us;
     pace->stretch_from_us = sent_us;
@@ -151,7 +154,7 @@ static void pace_slow_down(struct pace *pace, const struct pace_settings *settin
 void pace_ended(struct pace *pace, const struct pace_settings *settings, int64_t now_us,
                 bool is_trouble)
 {
-    int64_t from_us = pace->interval_us > 0 ? pace->interval_us : pace_measured(pace);
+    int64_t from_us = pace->interval_us > 0 ? pace->interval_us : pace_measured(pace, settings);
     int64_t slower_us;
 
     if (pace->peak_us == 0 && is_trouble)
@@ -186,6 +189,6 @@ void pace_listen_for_silence(struct pace *pace, const struct pace_settings *sett
     pace->unheard = 0;
     pace->heard_us = now_us;
     pace_slow_down(pace, settings,
-                   2 * (pace->interval_us > 0 ? pace->interval_us : pace_measured(pace)), 0,
-                   now_us);
+                   2 * (pace->interval_us > 0 ? pace->interval_us : pace_measured(pace, settings)),
+                   0, now_us);
 }

@@ -41,7 +41,8 @@ static struct fixture *begin(uint32_t consents)
     f->providers[0].revision = 1;
     for (int i = 0; i < FIXTURE_INSTITUTIONS; i++) {
         f->institutions[i].limits.jobs_running_max = 2;
-        f->institutions[i].limits.pace = (struct pace_settings){false, PACE_FLOOR_DEFAULT_US};
+        f->institutions[i].limits.pace =
+            (struct pace_settings){.floor_interval_us = PACE_FLOOR_DEFAULT_US};
     }
     f->schedules[0].retry.attempts_max = 1;
     return f;
