@@ -95,6 +95,7 @@ static void drain(struct simulation *s)
     struct utc_time bound;
 
     s->is_calm = true;
+    s->is_ending = true;
     virtual_provider_calm(s);
     s->shell.disk_full_until = INT64_MIN;
     s->shell.dies_in = 0;
@@ -114,29 +115,56 @@ static void drain(struct simulation *s)
     judge_drained(s);
 }
 
-void simulation_run(uint64_t seed, int64_t hours, bool drains, enum sabotage sabotage,
-                    bool is_tracing, struct simulation_result *result)
+struct simulation *simulation_create(uint64_t seed)
 {
     struct simulation *s = calloc(1, sizeof *s);
 
     REQUIRE(s != NULL);
     s->seed = seed;
-    s->sabotage = sabotage;
-    s->is_tracing = is_tracing;
     simulation_watch(s);
     random_init(&s->random, seed);
     world_make(&s->world, &s->random);
+    return s;
+}
+
+void simulation_begin(struct simulation *s)
+{
     clocks_init(&s->clocks, s->world.start.ms,
                 (int32_t)dice_between(&s->random, -CLOCKS_DRIFT_MAX_PPM, CLOCKS_DRIFT_MAX_PPM));
-    s->clocks.stepped_us = INT64_MIN;
-    s->has_restarts = !dice_one_in(&s->random, 5);
-    s->has_steps = dice_one_in(&s->random, 3);
-    s->fault_us = dice_log(&s->random, 60, 6) * US_PER_SECOND;
     memory_store_init(&s->store);
     judge_init(&s->judge);
     virtual_shell_init(s);
     virtual_provider_init(s);
     timeline_add(&s->timeline, 0, MOMENT_START, 0, 0);
+}
+
+void simulation_live(struct simulation *s, int64_t until_ms)
+{
+    live_until(s, until_ms * US_PER_MS);
+}
+
+void simulation_destroy(struct simulation *s)
+{
+    simulation_watch(NULL);
+    virtual_shell_deinit(s);
+    virtual_provider_deinit(s);
+    memory_store_deinit(&s->store);
+    judge_deinit(&s->judge);
+    timeline_deinit(&s->timeline);
+    free(s);
+}
+
+void simulation_run(uint64_t seed, int64_t hours, bool drains, enum sabotage sabotage,
+                    bool is_tracing, struct simulation_result *result)
+{
+    struct simulation *s = simulation_create(seed);
+
+    s->sabotage = sabotage;
+    s->is_tracing = is_tracing;
+    s->has_restarts = !dice_one_in(&s->random, 5);
+    s->has_steps = dice_one_in(&s->random, 3);
+    s->fault_us = dice_log(&s->random, 60, 6) * US_PER_SECOND;
+    simulation_begin(s);
     timeline_add(&s->timeline, HOUR_US / 4, MOMENT_ACCIDENT, 0, 0);
     timeline_add(&s->timeline, HOUR_US / 8, MOMENT_LOOK, 0, 0);
     live_until(s, hours * HOUR_US);
@@ -145,11 +173,5 @@ void simulation_run(uint64_t seed, int64_t hours, bool drains, enum sabotage sab
     s->tally.virtual_us = (uint64_t)s->clocks.true_us;
     result->trace = s->trace;
     result->tally = s->tally;
-    simulation_watch(NULL);
-    virtual_shell_deinit(s);
-    virtual_provider_deinit(s);
-    memory_store_deinit(&s->store);
-    judge_deinit(&s->judge);
-    timeline_deinit(&s->timeline);
-    free(s);
+    simulation_destroy(s);
 }

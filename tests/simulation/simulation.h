@@ -44,7 +44,8 @@ struct simulation {
     struct judge judge;
     struct tally tally;
     enum sabotage sabotage;
-    bool is_calm;      /* faults have stopped */
+    bool is_calm;      /* no faults, or they have stopped... */
+    bool is_ending;    /* ...and nothing new fires */
     bool is_tracing;   /* print what happens */
     int64_t fault_us;  /* mean time between accidents */
     bool has_restarts; /* which misfortunes this seed knows */
@@ -63,6 +64,12 @@ void simulation_run(uint64_t seed, int64_t hours, bool drains, enum sabotage sab
 
 /* Should the core find a bug of its own (REQUIRE), say in which seed. NULL: nothing runs. */
 void simulation_watch(struct simulation *simulation);
+/* The parts of it, for a world that is made for a question: create, change s->world, begin, live up
+ * to so long after the beginning, destroy. */
+struct simulation *simulation_create(uint64_t seed);
+void simulation_begin(struct simulation *simulation);
+void simulation_live(struct simulation *simulation, int64_t until_ms);
+void simulation_destroy(struct simulation *simulation);
 struct time_now simulation_now(const struct simulation *simulation);
 /* Print one line when tracing. */
 void simulation_say(struct simulation *simulation, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -374,8 +374,10 @@ void virtual_shell_kill(struct simulation *s, enum tally_kind kind)
     shell->fold_wanted = false;
     virtual_shell_drop_requests(s);
     memset(shell->jobs, 0, shell->job_capacity * sizeof *shell->jobs);
-    if (s->is_calm)
+    if (s->is_ending)
         down_us = US_PER_SECOND;
+    if (shell->down_us > 0)
+        down_us = shell->down_us;
     timeline_add(&s->timeline, s->clocks.true_us + down_us, MOMENT_START, 0, 0);
 }
 
@@ -434,7 +436,7 @@ void virtual_shell_start(struct simulation *s)
     judge_restarting(s);
     if (!memory_store_recover(s))
         return;
-    if (s->is_calm)
+    if (s->is_ending)
         scheduler_set_calendars(shell->scheduler, false);
     scheduler_check(shell->scheduler);
     shell->wake = (struct wake){simulation_now(s).utc, simulation_now(s).mono};

@@ -69,6 +69,7 @@ struct virtual_shell {
     bool is_blocked;
     bool is_draining;
     int64_t drained_by_us;
+    int64_t down_us;  /* how long it is down after it dies; 0: chance decides */
     int64_t boots_at; /* monotonic clock of the next life; 0: goes on */
     uint32_t dies_in; /* so many places where it could die until it does; 0: lives on */
     struct mono_time next_fold;
