@@ -207,8 +207,11 @@ static int64_t charge_age_ms(const struct simulation *s, const struct judged_cha
 {
     int64_t age_ms = (s->clocks.true_us - charge->true_us) / US_PER_MS;
 
-    if (charge->life != s->shell.life && is_new_to_life)
-        return INT64_MAX; /* nobody told this life of it */
+    /* Nobody told this life of it: its provider was not there when it began, or no wait that was
+     * configured then reached so far back. */
+    if (charge->life != s->shell.life &&
+        (is_new_to_life || charge->sent.ms <= s->store.recovered_since_ms))
+        return INT64_MAX;
     if (s->clocks.stepped_us == INT64_MIN)
         return at.ms - charge->sent.ms;
     /* The clocks drift, and the smallest steps go unnoticed. */

@@ -434,6 +434,7 @@ bool memory_store_recover(struct simulation *s)
     int64_t since_ms = simulation_now(s).utc.ms - horizon_ms(virtual_shell_snapshot(&s->shell));
 
     store->staged_count = 0;
+    store->recovered_since_ms = since_ms;
     recover_consents(s);
     recover_attempts(s, since_ms);
     recover_calls(s, since_ms);

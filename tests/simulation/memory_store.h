@@ -131,6 +131,7 @@ struct memory_store {
         uint32_t consent; /* 0: none */
         struct utc_time at;
     } rechecks[WORLD_PROVIDERS];
+    int64_t recovered_since_ms; /* attempts before were not given back to this life */
     uint32_t run_max;
     uint32_t orphan_count;
     bool (*once_filter)(void *context, uint32_t consent); /* of the next run opened by hand */
