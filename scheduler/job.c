@@ -377,6 +377,12 @@ bool job_judge(struct scheduler *scheduler, uint32_t index)
         job_close_waiting(scheduler, index, refusal, NULL);
         return false;
     }
+    /* Of a look-up that a restart cut off only the attempt is known; a reload may allow fewer. */
+    if (!job->wants_repeat && job->verdict != OUTCOME_NONE &&
+        job->attempts_counted >= job_retry_settings(scheduler, job)->attempts_max) {
+        job_close_waiting(scheduler, index, job->wait_reason, NULL);
+        return false;
+    }
     if (now.ms >= deadline.ms) {
         job_close_waiting(scheduler, index,
                           job->wait_reason != REASON_NONE ? job->wait_reason : REASON_DEADLINE,

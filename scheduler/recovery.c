@@ -217,8 +217,14 @@ static enum job_state recovered_state(const struct recovered_job *from)
         return from->reference_hash != 0 ? JOB_RUNNING : JOB_IN_DOUBT;
     if (has_time || from->reference_hash == 0)
         return JOB_RETRY_WAIT;
-    return from->last_class == CLASS_ACCEPTED || from->last_class == CLASS_RUNNING ? JOB_RUNNING
-                                                                                   : JOB_RETRY_WAIT;
+    switch (from->last_class) {
+    case CLASS_ACCEPTED:
+    case CLASS_RUNNING:
+    case CLASS_TRANSPORT: /* a webhook had told what the answer did not */
+    case CLASS_BAD_ANSWER:
+    case CLASS_NONE: return JOB_RUNNING;
+    default: return JOB_RETRY_WAIT;
+    }
 }
 
 /* The last attempt counts as a failure unless it was refused without counting. */
@@ -232,6 +238,10 @@ static void recover_verdict(struct job *job, const struct recovered_job *from)
     }
     if (from->attempts_counted == 0)
         return;
+    if (from->last_class == CLASS_RECONNECT_REQUIRED) { /* its look-up was lost */
+        job->verdict = OUTCOME_RECONNECT_REQUIRED;
+        return;
+    }
     job->verdict = OUTCOME_FAILED;
     job->verdict_reason = from->last_reason != REASON_NONE ? from->last_reason : REASON_JOB_FAILED;
     job->was_accepted = from->last_class == CLASS_ACCEPTED;
