@@ -437,8 +437,23 @@ static void forget_pauses(struct simulation *s)
         forget_pause(s, &s->judge.consents[c].paused);
 }
 
+/* Nobody tells a life to which bank a consent belonged that is gone when it begins; only its
+ * provider counts what was sent for it. */
+static void forget_gone(struct simulation *s, struct judged_node *node)
+{
+    const struct snapshot *snapshot = virtual_shell_snapshot(&s->shell);
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < node->send_count; i++)
+        if (snapshot->has_consent[node->sends[i].consent])
+            node->sends[kept++] = node->sends[i];
+    node->send_count = kept;
+}
+
 void judge_restarting(struct simulation *s)
 {
+    for (uint32_t i = 0; i < s->world.institution_count; i++)
+        forget_gone(s, &s->judge.institutions[i]);
     forget_pauses(s);
     s->judge.step_before_life_us = s->clocks.stepped_us;
     s->judge.drain_heard_us = INT64_MAX;
