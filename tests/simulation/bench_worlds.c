@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * bench_worlds.c - figures of the whole core against worlds that are made for one question each.
  *
- *     bench_worlds [--seed N] [learning | fairness | downtime]...
+ *     bench_worlds [--seed N] [--trace] [learning | fairness | downtime | deadline]...
  *
  * learning   banks whose true limit is drawn anew each hour (log-uniform 0.2-5/s) and whose
  * refusals come as results of jobs 5-30 s later: what is got of what an all-knowing sender would
@@ -9,8 +9,12 @@
  * fairness   forty banks share an account's running jobs, none has a limit of its own; then the
  *            fortieth hangs: what the other thirty-nine lose
  * downtime   a daemon that was down for twelve hours over its night: is each slot accounted for,
- * and is there a burst beyond the limits when it catches up or in the night after? Prints each
- * figure beside its target. Exit 1 when one is missed. */
+ * and is there a burst beyond the limits when it catches up or in the night after?
+ * deadline   a provider is closed in the middle of the window: is enough done before it closes?
+ *
+ * Prints each figure beside its target; with --trace a line "trace,WORLD,MILLISECOND,EVENT,BANK,
+ * JOBS RUNNING THERE" for each request as well, for pictures (dev/figures). Exit 1 when a target is
+ * missed. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -70,11 +74,26 @@ struct bench {
     uint32_t job_capacity;
     int64_t job_least_us;
     int64_t job_most_us;
+    bool keeps_spread;
+    const char *trace; /* the name of this world in it; NULL: no trace */
 };
+
+static bool is_tracing;
 
 static struct time_now bench_now(const struct bench *b)
 {
     return (struct time_now){{START_MS + b->true_us / US_PER_MS}, {b->true_us + 1000}};
+}
+
+static void bench_trace(const struct bench *b, const char *what, uint32_t bank)
+{
+    struct node_view view;
+
+    if (b->trace == NULL)
+        return;
+    scheduler_institution_view(b->scheduler, bench_now(b), bank, &view);
+    printf("trace,%s,%" PRId64 ",%s,%" PRIu32 ",%" PRIu32 "\n", b->trace, b->true_us / US_PER_MS,
+           what, bank, view.jobs_running);
 }
 
 static void bench_settings(struct bench *b)
@@ -158,8 +177,8 @@ static void bench_begin(struct bench *b, const uint32_t *consents)
         }
     scheduler_recover_done(b->scheduler, bench_now(b), 1, 1);
     scheduler_set_calendars(b->scheduler, false);
-    REQUIRE(scheduler_open_once(b->scheduler, bench_now(b), 0, false, NULL, NULL, &run, &fault) ==
-            RESULT_OK);
+    REQUIRE(scheduler_open_once(b->scheduler, bench_now(b), 0, b->keeps_spread, NULL, NULL, &run,
+                                &fault) == RESULT_OK);
 }
 
 static void bench_end(struct bench *b)
@@ -225,6 +244,7 @@ static void bench_send(struct bench *b, const struct effect *effect, const uint3
     *job = (struct bench_job){effect->job, bank_of(b, firsts, effect->consent), false};
     bank = &b->banks[job->bank];
     bank->sent++;
+    bench_trace(b, "sent", job->bank);
     job->is_refused = !bank_takes(b, bank);
     bank->refused += job->is_refused;
     bank->accepted += !job->is_refused;
@@ -292,6 +312,8 @@ static void bench_answer(struct bench *b, uint32_t slot, enum request_kind reque
                                                    : CLASS_SUCCESS;
         answer->reason = job->is_refused ? REASON_PUSHBACK : REASON_NONE;
         b->banks[job->bank].ended += answer->class_ == CLASS_SUCCESS;
+        if (answer->class_ == CLASS_SUCCESS)
+            bench_trace(b, "ended", job->bank);
     }
     bench_step(b, &event, firsts);
 }
@@ -429,6 +451,8 @@ static int64_t fairness_world(uint64_t seed, bool hangs)
     bench_settings(b);
     b->provider.limits.jobs_running_max = FAIR_RUNNING;
     b->banks[BANKS_MAX - 1].hangs = hangs;
+    if (is_tracing)
+        b->trace = hangs ? "hangs" : "healthy";
     for (uint32_t i = 0; i < b->bank_count; i++) {
         consents[i] = FAIR_CONSENTS;
         firsts[i] = 1 + i * FAIR_CONSENTS;
@@ -564,26 +588,73 @@ static bool downtime(uint64_t seed)
                                most, "<=", rate->count, most <= rate->count) &&
                   is_good;
     }
+    for (uint32_t i = 0; is_tracing && i < s->judge.providers[0].send_count; i++)
+        printf("trace,downtime,%" PRId64 ",sent,0,0\n",
+               s->judge.providers[0].sends[i].true_us / US_PER_MS);
     simulation_destroy(s);
+    return is_good;
+}
+
+/* ---- deadline ---- */
+
+static bool deadline(uint64_t seed)
+{
+    enum { DEADLINE_HOURS = 6, DEADLINE_CONSENTS = 1080 };
+    static const struct time_range closed = {.zone = &zone_utc,
+                                             .kind = TIME_RANGE_DAILY,
+                                             .weekdays = 0x7f,
+                                             .start_s = 2 * 3600,
+                                             .end_s = 4 * 3600};
+    struct bench *b = calloc(1, sizeof *b);
+    const uint32_t consents[BANKS_MAX] = {DEADLINE_CONSENTS};
+    const uint32_t firsts[BANKS_MAX] = {1};
+    bool is_good;
+
+    REQUIRE(b != NULL);
+    random_init(&b->random, seed);
+    b->bank_count = 1;
+    b->job_least_us = 5 * US_PER_SECOND;
+    b->job_most_us = 30 * US_PER_SECOND;
+    b->keeps_spread = true;
+    b->trace = is_tracing ? "deadline" : NULL;
+    bench_settings(b);
+    b->institutions[0].limits.rates[0] = (struct rate){5, MS_PER_MINUTE};
+    b->institutions[0].limits.rate_count = 1;
+    b->provider.limits.hours = (struct hours_settings){.blackouts = &closed, .blackout_count = 1};
+    b->schedule.spread_ms = 5 * MS_PER_HOUR;
+    b->schedule.deadline.duration_ms = DEADLINE_HOURS * MS_PER_HOUR;
+    bench_begin(b, consents);
+    bench_run(b, DEADLINE_HOURS, firsts);
+    printf("deadline: 1080 consents in 6 h at 5/min, closed from 2 h to 4 h, seed %" PRIu64 "\n",
+           seed);
+    is_good = print_figure("refreshed before the deadline", (double)b->banks[0].ended, "=",
+                           DEADLINE_CONSENTS, b->banks[0].ended == DEADLINE_CONSENTS);
+    bench_end(b);
+    free(b);
     return is_good;
 }
 
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                            {"trace", no_argument, NULL, 't'},
                                             {NULL, 0, NULL, 0}};
-    static const char *const all[] = {"learning", "fairness", "downtime"};
-    static bool (*const worlds[])(uint64_t seed) = {learning, fairness, downtime};
+    static const char *const all[] = {"learning", "fairness", "downtime", "deadline"};
+    static bool (*const worlds[])(uint64_t seed) = {learning, fairness, downtime, deadline};
     uint64_t seed = 1;
     bool is_good = true;
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option != 's') {
-            fprintf(stderr, "bench_worlds [--seed N] [learning | fairness | downtime]...\n");
+        if (option == 's') {
+            seed = strtoull(optarg, NULL, 10);
+        } else if (option == 't') {
+            is_tracing = true;
+        } else {
+            fprintf(stderr, "bench_worlds [--seed N] [--trace] "
+                            "[learning | fairness | downtime | deadline]...\n");
             return 64;
         }
-        seed = strtoull(optarg, NULL, 10);
     }
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         bool is_wanted = optind == argc;
