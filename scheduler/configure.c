@@ -253,12 +253,14 @@ static void forget_old_settings(struct scheduler *scheduler)
         provider->settings_index = NONE_INDEX;
         provider->settings.limits = no_limits;
         provider->populated = 0;
+        provider->troubled = 0;
         open_hours_set(&provider->node.hours, NULL);
     }
     for (uint32_t i = 0; i < scheduler->institution_count; i++) {
         scheduler->institutions[i].is_configured = false;
         scheduler->institutions[i].settings_index = NONE_INDEX;
         scheduler->institutions[i].population = 0;
+        scheduler->institutions[i].is_troubled = false;
         open_hours_set(&scheduler->institutions[i].node.hours, NULL);
     }
     for (uint32_t i = 0; i < scheduler->schedule_count; i++) {

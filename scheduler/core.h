@@ -223,6 +223,7 @@ struct provider {
     uint64_t name_hash;
     struct provider_settings settings; /* copy; texts inside are only valid while configured */
     struct limit_node node;
+    uint32_t troubled;       /* of its institutions */
     struct work_queue calls; /* jobs that want to poll or look up */
     uint32_t calls_waiting;
     uint32_t jobs;         /* live jobs of this provider in the pool */
@@ -269,6 +270,7 @@ struct institution {
     bool is_default; /* "-": pushback blocks the provider */
     bool is_blocked; /* left the rings; comes back by time or event */
     bool is_active;
+    bool is_troubled; /* what came last of an initiation was trouble of it or the provider */
     enum turn_kind turn_kind; /* in which rings it is or would be */
     uint32_t provider;
     uint32_t settings_index;

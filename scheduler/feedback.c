@@ -99,6 +99,32 @@ static void tell(struct scheduler *scheduler, const struct job *job, uint32_t re
         node_record_mark(scheduler, reference, true);
 }
 
+static void set_troubled(struct scheduler *scheduler, struct institution *institution,
+                         bool is_troubled)
+{
+    struct provider *provider = &scheduler->providers[institution->provider];
+
+    provider->troubled += is_troubled;
+    provider->troubled -= institution->is_troubled;
+    institution->is_troubled = is_troubled;
+}
+
+/* Trouble on the way to a bank looks like trouble of the provider: a 503 or a timeout does not say
+ * whose it is. It is the provider's where it is what came last of most banks, else that bank's, so
+ * that a dead one slows no other. */
+static void find_whose(struct scheduler *scheduler, const struct job *job, struct verdict *verdict)
+{
+    struct institution *institution = &scheduler->institutions[job->institution];
+    const struct provider *provider = &scheduler->providers[institution->provider];
+
+    if (verdict->provider.breaker != BREAKER_NEUTRAL)
+        set_troubled(scheduler, institution, verdict->provider.breaker == BREAKER_FAILED);
+    if (verdict->provider.breaker != BREAKER_FAILED || 2 * provider->troubled > provider->populated)
+        return;
+    verdict->institution = verdict->provider;
+    verdict->provider = says_nothing;
+}
+
 static void tell_both(struct scheduler *scheduler, uint32_t index, struct verdict verdict)
 {
     struct job *job = &scheduler->jobs[index];
@@ -109,6 +135,8 @@ static void tell_both(struct scheduler *scheduler, uint32_t index, struct verdic
         if (verdict.institution.pace != PACE_NEUTRAL)
             verdict.provider = verdict.institution;
         verdict.institution = says_nothing;
+    } else {
+        find_whose(scheduler, job, &verdict);
     }
     tell(scheduler, job, provider_reference(scheduler, job), job->provider_ticket,
          verdict.provider);
@@ -152,6 +180,7 @@ void feedback_accepted(struct scheduler *scheduler, uint32_t index)
 {
     const struct job *job = &scheduler->jobs[index];
 
+    set_troubled(scheduler, &scheduler->institutions[job->institution], false);
     if (breaker_accepted(&job_provider(scheduler, job)->node.breaker, scheduler->now.mono,
                          job->granted))
         node_record_mark(scheduler, provider_reference(scheduler, job), true);

@@ -12,7 +12,9 @@
  *         none (refreshed, partial)                          success      success
  *         pushback (429, the bank's own request limit)       refused      works
  *         institution_error, maintenance, job_failed, lost   trouble      works
- *         provider_error, transport, bad_answer              -            trouble
+ *         provider_error, transport, bad_answer:
+ *             the last word of most banks                    -            trouble
+ *             else                                           trouble      -
  *         a word about the consent (reconnect, cooldown...)  -            works
  *         anything else                                      -            -
  *

@@ -174,11 +174,10 @@ static uint32_t skipped_for(const struct fixture *f, enum reason reason)
 
 /* ---- breaker ---- */
 
-static void test_a_dead_bank_is_left_alone_and_the_others_go_on(void **state)
+static void play_a_dead_bank(enum fate fate)
 {
-    struct world w = {.f = begin(60), .bank = {[1] = FATE_BANK}};
+    struct world w = {.f = begin(60), .bank = {[1] = fate}};
 
-    (void)state;
     for (uint32_t consent = 41; consent <= 60; consent++)
         w.f->consents[consent].settings.institution = 2;
     go(&w);
@@ -194,6 +193,16 @@ static void test_a_dead_bank_is_left_alone_and_the_others_go_on(void **state)
     assert_int_equal(total(w.f, OUTCOME_FAILED), w.initiations[1]);
     assert_int_equal(skipped_for(w.f, REASON_BREAKER), 40 - w.initiations[1]);
     fixture_destroy(w.f);
+}
+
+/* Also where the provider says it with a 503 or nothing at all: whose trouble it is, the other bank
+ * tells. */
+static void test_a_dead_bank_is_left_alone_and_the_others_go_on(void **state)
+{
+    (void)state;
+    play_a_dead_bank(FATE_BANK);
+    play_a_dead_bank(FATE_5XX);
+    play_a_dead_bank(FATE_REFUSED_CONNECTION);
 }
 
 static void test_a_bank_that_comes_back_is_refreshed(void **state)
