@@ -560,8 +560,10 @@ const struct config_option option_table[] = {
      .type = OPTION_DURATION,
      .default_text = "0s",
      .max = DAYS(31),
-     .help = "Consents are placed evenly over this time from the firing on. Those that would come "
-             "too late for the deadline (in its last twentieth, or in closed hours) come earlier."},
+     .help = "Consents are placed evenly over this time from the firing on; it is shortened where "
+             "less than a twentieth of the time to the deadline (two minutes at least, of short "
+             "ones a quarter) is left after it. Those that would "
+             "come too late for the deadline, as in closed hours, come earlier."},
     {.path = "schedules.*.timezone",
      .type = OPTION_ZONE,
      .default_text = "UTC",

@@ -124,6 +124,9 @@ static void skipped(struct engine *engine, const struct record *record)
 
 static void run_opened(struct engine *engine, const struct record *record)
 {
+    const struct schedule_settings *settings =
+        &engine->config->schedule_settings[record->as.run_open.schedule];
+
     log_begin(engine->log, record->at, LOG_INFO,
               record->as.run_open.is_missed ? "run_missed" : "run_opened");
     log_text(engine->log, "schedule", engine->config->schedules[record->as.run_open.schedule].name);
@@ -131,6 +134,11 @@ static void run_opened(struct engine *engine, const struct record *record)
     log_instant(engine->log, "deadline", record->as.run_open.deadline);
     log_text(engine->log, "trigger", trigger_text(record->as.run_open.trigger));
     log_integer(engine->log, "due", record->as.run_open.due);
+    if (!record->as.run_open.is_missed && record->as.run_open.trigger != TRIGGER_ONCE &&
+        record->as.run_open.spread_ms < settings->spread_ms) {
+        log_integer(engine->log, "spread_s", record->as.run_open.spread_ms / MS_PER_SECOND);
+        log_integer(engine->log, "spread_shortened_from_s", settings->spread_ms / MS_PER_SECOND);
+    }
     log_end(engine->log);
 }
 

@@ -71,8 +71,8 @@ void firing_init_run(struct scheduler *scheduler, struct run *run, uint32_t inde
         if (next.found)
             run->deadline = utc_sooner(run->deadline, next.at);
     }
-    if (run->deadline.ms != UTC_NEVER.ms && run->spread_ms > run->deadline.ms - run->base.ms)
-        run->spread_ms = run->deadline.ms - run->base.ms;
+    if (run->deadline.ms != UTC_NEVER.ms)
+        run->spread_ms = spread_within_ms(run->spread_ms, run->deadline.ms - run->base.ms);
     deadline_pace_begin(scheduler, run);
     scheduler->run_count++;
 }

@@ -222,7 +222,7 @@ struct record {
             int64_t local_ms; /* local civil time of the slot as if it were UTC */
             int fold;
             struct utc_time deadline;
-            int64_t spread_ms; /* after shortening */
+            int64_t spread_ms; /* as its deadline shortens it */
             uint32_t due;
             bool is_missed; /* wholly missed: closes in the same batch */
         } run_open;

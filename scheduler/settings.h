@@ -160,6 +160,24 @@ struct scheduler_settings {
     uint32_t schedule_set_count;
 };
 
+#define SPREAD_MARGIN_OF_WINDOW 20
+#define SPREAD_MARGIN_LEAST_MS (2 * MS_PER_MINUTE)
+#define SPREAD_MARGIN_MOST_OF_WINDOW 4
+
+/* The spread of a run whose time, from its start to its deadline, is `window_ms`: longer ones are
+ * shortened. A twentieth of the window is kept free, so that the jobs that begin last can end and
+ * be tried again in time; at least two minutes, of short windows a quarter. */
+static inline int64_t spread_within_ms(int64_t spread_ms, int64_t window_ms)
+{
+    int64_t margin_ms = window_ms / SPREAD_MARGIN_OF_WINDOW;
+
+    if (margin_ms < SPREAD_MARGIN_LEAST_MS)
+        margin_ms = SPREAD_MARGIN_LEAST_MS;
+    if (margin_ms > window_ms / SPREAD_MARGIN_MOST_OF_WINDOW)
+        margin_ms = window_ms / SPREAD_MARGIN_MOST_OF_WINDOW;
+    return spread_ms < window_ms - margin_ms ? spread_ms : window_ms - margin_ms;
+}
+
 /* Offset of a consent inside the spread of a schedule: (consent + schedule) rotates each
  * schedule's order by a fixed amount, so that SQL can compute it too:
  * phase = (hash(consent) + hash(schedule)) mod 2^32, offset = phase * spread / 2^32, from the upper

@@ -51,3 +51,9 @@ CREATE TABLE maintenance (
     end_ms         INTEGER,          -- NULL: until further notice
     PRIMARY KEY (institution_no, place)
 ) STRICT, WITHOUT ROWID;
+
+-- The spread of each slot, which its deadline may shorten.
+ALTER TABLE schedule_slot ADD COLUMN spread_ms INTEGER NOT NULL DEFAULT 0;
+UPDATE schedule_slot
+SET spread_ms = (SELECT s.spread_ms FROM schedule AS s
+                 WHERE s.schedule_no = schedule_slot.schedule_no);

@@ -91,6 +91,16 @@ out:
     return result;
 }
 
+/* As the run of the slot will have it. */
+static int64_t spread_of_slot_ms(const struct schedule_settings *settings, struct utc_time slot)
+{
+    struct utc_time deadline = deadline_at(&settings->calendar, &settings->deadline, slot);
+
+    return deadline.ms == UTC_NEVER.ms
+               ? settings->spread_ms
+               : spread_within_ms(settings->spread_ms, deadline.ms - slot.ms);
+}
+
 enum result state_slots_write(struct state_store *store, uint32_t index, struct utc_time accounted,
                               struct fault *fault)
 {
@@ -111,6 +121,7 @@ enum result state_slots_write(struct state_store *store, uint32_t index, struct 
     for (int i = 0; i <= SLOTS_AHEAD && firing.found; i++) {
         (void)sqlite3_bind_int64(insert, 1, store->names.schedule_nos[index]);
         (void)sqlite3_bind_int64(insert, 2, firing.at.ms);
+        (void)sqlite3_bind_int64(insert, 3, spread_of_slot_ms(settings, firing.at));
         if (state_sql_run(store, insert, "write the coming slots", fault) != RESULT_OK)
             return RESULT_FAULT;
         firing = calendar_next(&settings->calendar, firing.at);

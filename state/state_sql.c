@@ -68,7 +68,8 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
                        " pushback_ms, pushback_streak, retry_balance) VALUES (?1, ?2, ?3, ?4, ?5,"
                        " ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     [STATEMENT_SLOT_CLEAR] = "DELETE FROM schedule_slot WHERE schedule_no = ?1",
-    [STATEMENT_SLOT] = "INSERT INTO schedule_slot (schedule_no, slot_ms) VALUES (?1, ?2)",
+    [STATEMENT_SLOT] =
+        "INSERT INTO schedule_slot (schedule_no, slot_ms, spread_ms) VALUES (?1, ?2, ?3)",
     [STATEMENT_EVIDENCE] = "INSERT INTO evidence (at_ms, job_no, attempt, http_status, body_head)"
                            " VALUES (?1, ?2, ?3, ?4, ?5)",
     [STATEMENT_AUDIT] = "INSERT INTO audit (at_ms, who, action, subject, reason)"

@@ -103,7 +103,7 @@ SELECT c.*,
                                                    > n.now_ms))) AS is_paused, -- all its schedules
        (SELECT min(d.due_ms) FROM (
             SELECT l.slot_ms
-                   + (((((c.phase + s.phase) & 4294967295) >> 8) * s.spread_ms) >> 24) AS due_ms
+                   + (((((c.phase + s.phase) & 4294967295) >> 8) * l.spread_ms) >> 24) AS due_ms
             FROM schedule_set_member AS m
             JOIN schedule AS s ON s.schedule_no = m.schedule_no AND s.removed_ms IS NULL
             JOIN schedule_slot AS l ON l.schedule_no = m.schedule_no

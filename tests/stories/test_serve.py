@@ -116,6 +116,14 @@ def test_next_due_is_the_next_slot_of_the_consent(tmp_path, sandbox):
         assert due_ms % 21600000 < 3600000, "inside the spread after a multiple of six hours"
 
 
+def test_a_spread_longer_than_the_deadline_ends_before_it(tmp_path, sandbox):
+    site = site_of(tmp_path, sandbox, cron="@every 6h", spread="5h", deadline="1h")
+    with serving(site):
+        pass
+    offsets = [due_ms % 21600000 for (due_ms,) in site.sql("SELECT next_due_ms FROM v1_consents")]
+    assert offsets and max(offsets) < 57 * 60000
+
+
 # ---- stopping ----
 
 

@@ -200,15 +200,32 @@ static void test_spread_is_stable(void **state)
     fixture_destroy(f);
 }
 
-static void test_spread_ends_at_deadline(void **state)
+static void test_spread_ends_before_the_deadline(void **state)
 {
-    struct fixture *f = begin(2);
+    static const struct {
+        int64_t spread_ms;
+        int64_t deadline_ms;
+        int64_t expected_ms;
+    } rows[] = {
+        {9 * MS_PER_HOUR, 4 * MS_PER_HOUR, 228 * MS_PER_MINUTE},
+        {4 * MS_PER_HOUR, 4 * MS_PER_HOUR, 228 * MS_PER_MINUTE},
+        {3 * MS_PER_HOUR, 4 * MS_PER_HOUR, 3 * MS_PER_HOUR},
+        {9 * MS_PER_HOUR, 20 * MS_PER_MINUTE, 18 * MS_PER_MINUTE}, /* at least two minutes, */
+        {9 * MS_PER_HOUR, 4 * MS_PER_MINUTE, 3 * MS_PER_MINUTE},   /* at most a quarter */
+        {0, 4 * MS_PER_MINUTE, 0},
+    };
 
     (void)state;
-    f->schedules[0].spread_ms = 9 * MS_PER_HOUR;
-    go(f);
-    assert_true(f->runs[0].spread_ms == 4 * MS_PER_HOUR);
-    fixture_destroy(f);
+    for (size_t i = 0; i < ROW_COUNT(rows); i++) {
+        struct fixture *f = begin(2);
+
+        f->schedules[0].spread_ms = rows[i].spread_ms;
+        f->schedules[0].deadline.kind = DEADLINE_DURATION;
+        f->schedules[0].deadline.duration_ms = rows[i].deadline_ms;
+        go(f);
+        assert_int_equal(f->runs[0].spread_ms, rows[i].expected_ms);
+        fixture_destroy(f);
+    }
 }
 
 /* At the deadline nothing new starts, open jobs are followed, and the run is late. */
@@ -2021,7 +2038,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_stopped_credentials_hide_the_end),
     cmocka_unit_test(test_empty_run_closes),
     cmocka_unit_test(test_spread_is_stable),
-    cmocka_unit_test(test_spread_ends_at_deadline),
+    cmocka_unit_test(test_spread_ends_before_the_deadline),
     cmocka_unit_test(test_deadline),
     cmocka_unit_test(test_rate_counts_from_hand_over),
     cmocka_unit_test(test_institution_rate_leaves_others_alone),
