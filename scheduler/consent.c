@@ -158,7 +158,7 @@ void consent_uncharge(struct scheduler *scheduler, uint32_t consent)
 
     quota_uncharge(&quota, consent_provider(scheduler, consent)->settings.quota.window_ms);
     instant_set(&c->charged, quota.newest);
-    c->cooldown_kinds = c->cooldown_kinds >> 2 & 3u;
+    c->cooldown_kinds = (uint8_t)((unsigned)c->cooldown_kinds >> 2 & 3u);
 }
 
 void consent_postpone_charge(struct scheduler *scheduler, uint32_t consent, struct utc_time at)
