@@ -367,7 +367,9 @@ static void token_answered(struct flight *flight, const struct transport_answer 
         (void)snprintf(texts.error_message, sizeof texts.error_message, "%s",
                        transport->detail[0] != '\0' ? transport->detail
                                                     : transport_error_text(transport->error));
-    if (token.is_granted)
+    if (!token.is_granted)
+        engine_credentials_refused(flight->link, transport->http_status, &texts);
+    else
         keep_token(engine, link, &token.access_token);
     log_begin(engine->log, transport->answered.utc, token.is_granted ? LOG_INFO : LOG_WARNING,
               token.is_granted ? "token_granted" : "token_refused");
@@ -465,6 +467,8 @@ void engine_on_answer(void *user, const struct transport_answer *transport)
     if (job != NULL) {
         job_variables(engine, job, &flight->customer_secret, "", transport->answered.utc, &ours);
         classify(flight, transport, &ours, &answer, &texts);
+        if (answer.class_ == CLASS_CREDENTIALS)
+            engine_credentials_refused(flight->link, transport->http_status, &texts);
         note_job_ids(engine, transport->answered, flight, job, &texts);
         queue_answer(engine, transport->answered, flight, &answer, &texts, transport->http_status);
     }

@@ -188,6 +188,12 @@ enum result engine_check_shrink(const struct engine *engine, const struct config
                                 const struct consent_table *consents,
                                 struct fault *fault) MUST_CHECK;
 
+/* engine_credentials.c: say when a provider stops for our credentials, and when it goes on. */
+struct answer_texts;
+void engine_credentials_refused(struct provider_link *link, int http_status,
+                                const struct answer_texts *texts);
+void engine_watch_credentials(struct engine *engine, struct time_now now);
+
 /* engine_care.c: what is done now and then. */
 void engine_care(struct engine *engine, struct time_now now);
 /* At the end: what v1_limits and the summary log show is how things stand then. */

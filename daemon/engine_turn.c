@@ -198,6 +198,7 @@ void engine_turn(void *context, struct time_now now)
     if (can_go_on && step_queued_events(engine, now))
         (void)step_time(engine, now);
     engine_free_ended_flights(engine);
+    engine_watch_credentials(engine, now);
     if (!engine->is_storage_blocked && !engine->has_failed)
         engine_care(engine, now);
     check_drained(engine, now);

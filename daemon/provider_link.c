@@ -107,6 +107,7 @@ static bool same_text(const struct text *a, const struct text *b)
 
 void provider_link_inherit(struct provider_link *link, const struct provider_link *old)
 {
+    link->is_refused = old->is_refused;
     if (old->token.length == 0 || !same_text(&link->client_id, &old->client_id) ||
         !same_text(&link->client_secret, &old->client_secret) ||
         strcmp(link->settings->base_url, old->settings->base_url) != 0 ||

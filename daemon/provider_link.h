@@ -28,7 +28,11 @@ struct provider_link {
     struct text client_secret;
     bool list_has_failed;  /* the list of institutions could not be read last time */
     bool list_was_doubted; /* or not all of it: each is said once */
-    struct text token;     /* empty: none */
+    bool is_refused;       /* the core has stopped for our credentials, and it was said */
+    int refused_status;    /* of the last answer that refused them, and its words */
+    char refused_code[129];
+    char refused_message[513];
+    struct text token;                       /* empty: none */
     const struct transport_handler *handler; /* borrowed */
     struct transport_client *client;
 };
@@ -42,7 +46,8 @@ MUST_CHECK enum result provider_link_create(struct config *config, uint32_t inde
 struct provider_link *provider_link_retain(struct provider_link *link);
 void provider_link_release(struct provider_link *link);
 
-/* After a reload: keep the token of the old link when the account is the same one. */
+/* After a reload: what was said of the old link needs no second telling; keep its token when the
+ * account is the same one. */
 void provider_link_inherit(struct provider_link *link, const struct provider_link *old);
 
 /* Use `token` (copied) from now on. */

@@ -268,6 +268,8 @@ void scheduler_provider_view(const struct scheduler *scheduler, struct time_now 
                              uint32_t provider, struct node_view *view);
 void scheduler_institution_view(const struct scheduler *scheduler, struct time_now now,
                                 uint32_t institution, struct node_view *view);
+/* Has the provider stopped because our credentials were refused? */
+bool scheduler_credentials_are_refused(const struct scheduler *scheduler, uint32_t provider);
 /* The maintenance of an institution as it is known now, at most MAINTENANCE_MAX; how many. */
 uint32_t scheduler_maintenance(const struct scheduler *scheduler, uint32_t institution,
                                struct utc_span spans[MAINTENANCE_MAX]);

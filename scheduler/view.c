@@ -213,3 +213,8 @@ bool scheduler_is_drained(const struct scheduler *scheduler)
 {
     return scheduler->is_draining && scheduler->requests_outstanding == 0;
 }
+
+bool scheduler_credentials_are_refused(const struct scheduler *scheduler, uint32_t provider)
+{
+    return scheduler->providers[scheduler->provider_places[provider]].is_stopped;
+}

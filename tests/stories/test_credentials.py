@@ -94,6 +94,7 @@ def test_the_provider_stops_with_reason_auth_and_says_so(tmp_path, api):
         assert "auth" in why
         assert end(process, signal.SIGTERM) == 75
         text = (tmp_path / "serve.log").read_text()
+        assert text.count("event=credentials_refused provider=p ") == 1, "not for each try"
         assert "sandbox-secret" not in text
 
 
