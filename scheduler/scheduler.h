@@ -136,7 +136,9 @@ struct recovered_job {
                                      learned; 0: none, whatever earlier attempts learned */
     struct utc_time next_attempt; /* of a job that waited; UTC_NONE */
 };
-/* An open job. Gives the job slot it got. A job whose last attempt has no answer is in doubt. */
+/* An open job. Gives the job slot it got. A job whose last attempt has no answer is in doubt. One
+ * of a consent that is gone keeps its place at its bank only if the consent is put before the call
+ * (mode off) and removed after it. */
 MUST_CHECK enum result scheduler_recover_job(struct scheduler *scheduler,
                                              const struct recovered_job *job, uint32_t *job_slot,
                                              struct fault *fault);

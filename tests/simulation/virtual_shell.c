@@ -373,7 +373,8 @@ void virtual_shell_kill(struct simulation *s, enum tally_kind kind)
     shell->dies_in = 0;
     shell->fold_wanted = false;
     virtual_shell_drop_requests(s);
-    memset(shell->jobs, 0, shell->job_capacity * sizeof *shell->jobs);
+    if (shell->job_capacity > 0)
+        memset(shell->jobs, 0, shell->job_capacity * sizeof *shell->jobs);
     if (s->is_ending)
         down_us = US_PER_SECOND;
     if (shell->down_us > 0)

@@ -199,6 +199,7 @@ static void note_send(struct fixture *f, const struct fixture_request *request)
     assert_true(f->send_count < FIXTURE_SENDS);
     f->sends[f->send_count++] = (struct fixture_send){
         .true_us = f->true_us,
+        .consent = request->consent,
         .provider = request->provider,
         .institution = institution,
         .start = f->start,
@@ -797,6 +798,30 @@ static void recover_runs(struct fixture *f)
     }
 }
 
+/* Nobody tells a core to which bank a consent belonged that is gone when it starts; only its
+ * provider counts what was sent for it. */
+static void forget_banks_of_gone(struct fixture *f)
+{
+    for (uint32_t i = 0; i < f->send_count; i++)
+        if (!f->consents[f->sends[i].consent].is_there)
+            f->sends[i].institution = UINT32_MAX;
+}
+
+/* Where a consent belonged that is gone is known from its job alone, as in state/. */
+static void put_gone(struct fixture *f, uint32_t consent)
+{
+    struct consent_settings settings = {
+        .hash = f->consents[consent].settings.hash >> 32 << 32,
+        .institution = f->consents[consent].settings.institution,
+        .priority = f->consents[consent].settings.priority,
+        .mode = MODE_OFF,
+        .expires = UTC_NEVER,
+        .authorized_at = UTC_NONE,
+    };
+
+    scheduler_consent_put(f->scheduler, consent, &settings);
+}
+
 static void recover_job(struct fixture *f, struct fixture_job *job)
 {
     struct recovered_job recovered = {
@@ -828,7 +853,11 @@ static void recover_job(struct fixture *f, struct fixture_job *job)
                        (!attempt->is_repeat &&
                         (!attempt->is_answered || class_counts(attempt->class_))));
     }
+    if (!f->consents[job->consent].is_there)
+        put_gone(f, job->consent);
     assert_int_equal(scheduler_recover_job(f->scheduler, &recovered, &slot, &fault), RESULT_OK);
+    if (!f->consents[job->consent].is_there)
+        scheduler_consent_remove(f->scheduler, job->consent);
     job->job_slot = slot;
 }
 
@@ -867,6 +896,7 @@ void fixture_start(struct fixture *f, uint64_t seed)
     scheduler_set_calendars(f->scheduler, !f->is_once);
     memset(f->requests, 0, sizeof f->requests);
     f->requests_out = 0;
+    forget_banks_of_gone(f);
     f->is_draining = false;
     if (scheduler_configure(f->scheduler, fixture_now(f), &f->settings, &fault) != RESULT_OK ||
         scheduler_reserve(f->scheduler, f->consent_max, &fault) != RESULT_OK)

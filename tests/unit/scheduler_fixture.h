@@ -111,6 +111,7 @@ struct fixture_request {
 
 struct fixture_send {
     int64_t true_us;
+    uint32_t consent; /* 0: none */
     uint32_t provider;
     uint32_t institution; /* UINT32_MAX: pays at the provider only */
     uint32_t start;       /* which life of the process */
