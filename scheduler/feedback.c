@@ -21,6 +21,7 @@ static const struct signals says_nothing = {PACE_NEUTRAL, BREAKER_NEUTRAL};
 static const struct signals says_success = {PACE_SUCCESS, BREAKER_SUCCESS};
 static const struct signals says_works = {PACE_NEUTRAL, BREAKER_SUCCESS};
 static const struct signals says_trouble = {PACE_TROUBLE, BREAKER_FAILED};
+static const struct signals says_failed = {PACE_NEUTRAL, BREAKER_FAILED};
 static const struct signals says_refused = {PACE_REFUSED, BREAKER_NEUTRAL};
 
 static struct verdict judge(enum reason reason)
@@ -28,10 +29,10 @@ static struct verdict judge(enum reason reason)
     switch (reason) {
     case REASON_NONE: return (struct verdict){says_success, says_success};
     case REASON_PUSHBACK: return (struct verdict){says_refused, says_works};
-    case REASON_INSTITUTION_ERROR:
+    case REASON_INSTITUTION_ERROR: return (struct verdict){says_trouble, says_works};
     case REASON_MAINTENANCE:
     case REASON_JOB_FAILED:
-    case REASON_LOST: return (struct verdict){says_trouble, says_works};
+    case REASON_LOST: return (struct verdict){says_failed, says_works};
     case REASON_PROVIDER_ERROR:
     case REASON_TRANSPORT:
     case REASON_BAD_ANSWER: return (struct verdict){says_nothing, says_trouble};
@@ -132,7 +133,8 @@ static void tell_both(struct scheduler *scheduler, uint32_t index, struct verdic
     if (!job->owes_fate)
         return;
     if (scheduler->institutions[job->institution].is_default) {
-        if (verdict.institution.pace != PACE_NEUTRAL)
+        if (verdict.institution.pace != PACE_NEUTRAL ||
+            verdict.institution.breaker != BREAKER_NEUTRAL)
             verdict.provider = verdict.institution;
         verdict.institution = says_nothing;
     } else {

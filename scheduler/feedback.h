@@ -11,7 +11,8 @@
  *         reason                                             institution  provider
  *         none (refreshed, partial)                          success      success
  *         pushback (429, the bank's own request limit)       refused      works
- *         institution_error, maintenance, job_failed, lost   trouble      works
+ *         institution_error (timeout, unavailable)           trouble      works
+ *         maintenance, job_failed, lost                      failed       works
  *         provider_error, transport, bad_answer:
  *             the last word of most banks                    -            trouble
  *             else                                           trouble      -
@@ -20,6 +21,8 @@
  *
  *         Consents without an institution have no bank to blame: their provider's node takes both
  *         parts. "Works" is no news for a pace, but good news for a breaker.
+ *         "Failed" is no news for a pace either (a job fails, is lost or meets maintenance as often
+ *         at any pace), but bad news for a breaker. Only trouble may be overload.
  * Polls:  ask for no permit of the learned pace, and say nothing to it by themselves.
  */
 #ifndef REFRESHD_SCHEDULER_FEEDBACK_H

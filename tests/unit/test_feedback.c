@@ -25,6 +25,7 @@ enum fate {
 struct world {
     struct fixture *f;
     enum fate bank[FIXTURE_INSTITUTIONS];
+    enum fate fourth; /* of each fourth consent, unless it is success */
     uint32_t initiations[FIXTURE_INSTITUTIONS];
 };
 
@@ -50,6 +51,8 @@ static struct fixture *begin(uint32_t consents)
 
 static enum fate fate_of(const struct world *w, uint32_t consent)
 {
+    if (consent % 4 == 0 && w->fourth != FATE_SUCCESS)
+        return w->fourth;
     return w->bank[w->f->consents[consent].settings.institution];
 }
 
@@ -249,16 +252,20 @@ static void test_trouble_of_the_provider_opens_its_own_breaker(void **state)
 
 static void test_consents_without_a_bank_teach_their_provider(void **state)
 {
-    struct world w = {.f = begin(60), .bank = {[0] = FATE_BANK}};
+    static const enum fate fates[] = {FATE_BANK, FATE_FAILED};
 
     (void)state;
-    for (uint32_t consent = 1; consent <= 60; consent++)
-        w.f->consents[consent].settings.institution = 0;
-    go(&w);
-    play(&w, 4 * MS_PER_MINUTE);
-    assert_int_equal(breaker_of(w.f, 0), BREAKER_CLOSED);
-    assert_int_equal(breaker_of(w.f, UINT32_MAX) == BREAKER_CLOSED, false);
-    fixture_destroy(w.f);
+    for (size_t i = 0; i < 2; i++) {
+        struct world w = {.f = begin(60), .bank = {[0] = fates[i]}};
+
+        for (uint32_t consent = 1; consent <= 60; consent++)
+            w.f->consents[consent].settings.institution = 0;
+        go(&w);
+        play(&w, 4 * MS_PER_MINUTE);
+        assert_int_equal(breaker_of(w.f, 0), BREAKER_CLOSED);
+        assert_int_equal(breaker_of(w.f, UINT32_MAX) == BREAKER_CLOSED, false);
+        fixture_destroy(w.f);
+    }
 }
 
 static void test_a_word_about_the_consent_is_no_trouble(void **state)
@@ -405,6 +412,30 @@ static void test_a_bank_that_refuses_is_asked_more_slowly(void **state)
     (void)scheduler_why(w.f->scheduler, fixture_now(w.f), 1, verdicts);
     assert_int_equal(verdicts[GATE_INSTITUTION_RATE].learned_interval_us, learned_us(w.f, 1));
     fixture_destroy(w.f);
+}
+
+/* A job that just fails does so at any pace; a bank that times out may be overloaded. */
+static void test_failed_jobs_do_not_move_the_learned_pace(void **state)
+{
+    static const enum fate fates[] = {FATE_FAILED, FATE_BANK};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct world w = {.f = begin_learning(60), .fourth = fates[i]};
+        int64_t slowest_us = 0;
+
+        go(&w);
+        for (int s = 0; s < 1800; s++) {
+            play(&w, MS_PER_SECOND);
+            if (learned_us(w.f, 1) > slowest_us)
+                slowest_us = learned_us(w.f, 1);
+        }
+        assert_int_equal(total(w.f, OUTCOME_REFRESHED), 45);
+        assert_int_equal(total(w.f, OUTCOME_FAILED), 15);
+        assert_int_equal(breaker_of(w.f, 1), BREAKER_CLOSED);
+        assert_int_equal(slowest_us > 0, fates[i] == FATE_BANK);
+        fixture_destroy(w.f);
+    }
 }
 
 /* A job that was accepted is followed whatever the pace: polls are no load on the bank. */
@@ -607,6 +638,7 @@ int main(void)
         cmocka_unit_test(test_a_probe_that_hangs_is_replaced),
         cmocka_unit_test(test_a_person_resets_it),
         cmocka_unit_test(test_a_bank_that_refuses_is_asked_more_slowly),
+        cmocka_unit_test(test_failed_jobs_do_not_move_the_learned_pace),
         cmocka_unit_test(test_polls_do_not_pay_the_learned_pace),
         cmocka_unit_test(test_a_learned_pace_survives_restart_and_reload),
         cmocka_unit_test(test_a_pause_asked_for_survives_a_restart),
