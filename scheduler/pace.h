@@ -11,6 +11,7 @@
  *         bank that counts over one second sees the same rate as one that counts over an hour.
  * Nested: requests of several paces may be the same ones (institution below provider). Each pace
  *         only raises while its own interval is what holds the requests back.
+ * Usual:  a bank that has a share of timeouts at any pace keeps its pace: see pace_trouble.c.
  * Times:  `sent` is the instant that pace_granted was told. The hand-over to the socket, somewhat
  *         later, does as well, except that a refusal handed over after a drop counts once more.
  *
@@ -45,7 +46,8 @@ enum pace_phase {
     PACE_SETTLE, /* dropped; results of the overloaded stretch are still coming in */
     PACE_KNOCK,  /* a few requests go faster, to see whether they are let in */
     PACE_LISTEN, /* they went; their results are awaited at the learned interval */
-    PACE_CLIMB   /* all requests go faster, until the first of them have been let in */
+    PACE_CLIMB,  /* all requests go faster, until the first of them have been let in */
+    PACE_RETURN  /* back at the pace from before the troubles: was it their cause? */
 };
 
 /* Only pace.c looks inside. Instants (of the monotonic clock) and intervals in microseconds. */
@@ -87,6 +89,15 @@ struct pace {
     uint32_t unheard;  /* grants since heard_us */
     uint32_t ends;     /* of late: successes and troubles, */
     uint32_t troubles; /* and the troubles among them */
+    int64_t doubt_us; /* troubles slowed the pace down from here on, and went on; 0: they did not */
+    int64_t return_us;       /* the last request of the trial at that pace */
+    uint32_t doubt_ends;     /* at the slower pace: successes and troubles, */
+    uint32_t doubt_troubles; /* and the troubles among them */
+    uint32_t doubt_ppm;      /* the share before they slowed it down */
+    uint32_t doubts;         /* how often they did */
+    uint32_t usual_ppm;      /* the share of troubles that this bank has at any pace, */
+    uint32_t tested_ppm;     /* and when it was last put to the test, slowly forgotten */
+    bool doubt_was_free;     /* no limit was learned before the troubles */
     enum pace_phase phase;
     bool knows_delay; /* delay_us was learned */
     bool holds;       /* a success of the pace since the last drop is known */
@@ -94,7 +105,8 @@ struct pace {
     bool is_first;    /* the climb follows a knock, not another climb */
 };
 
-/* What is worth storing, without any instant. All zero: nothing was learned. */
+/* What is worth storing, without any instant. All zero: nothing was learned. The usual share of
+ * troubles is not: it is learned again within some minutes. */
 struct pace_past {
     int64_t interval_us; /* 0: no learned limit */
     int64_t ceiling_us;  /* interval of the pace that was last refused; 0: none remembered */

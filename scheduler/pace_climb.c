@@ -36,7 +36,7 @@ static int64_t pace_watch_us(const struct pace *pace)
 
 void pace_enter(struct pace *pace, enum pace_phase phase, int64_t now_us)
 {
-    bool is_faster = phase == PACE_KNOCK || phase == PACE_CLIMB;
+    bool is_faster = phase == PACE_KNOCK || phase == PACE_CLIMB || phase == PACE_RETURN;
 
     pace->phase = phase;
     pace->phase_us = now_us;
@@ -84,7 +84,7 @@ static int64_t pace_next(const struct pace *pace, uint32_t percent)
     return next_us;
 }
 
-static void pace_try(struct pace *pace, enum pace_phase phase, int64_t trial_us, int64_t now_us)
+void pace_try(struct pace *pace, enum pace_phase phase, int64_t trial_us, int64_t now_us)
 {
     pace->trial_us = trial_us;
     pace->trial_sent = 0;
@@ -129,7 +129,9 @@ static void pace_promote(struct pace *pace, int64_t now_us)
  * More than one trouble among few results is taken as the bank's way to refuse. */
 static bool pace_is_void(struct pace *pace, uint32_t eighths, int64_t now_us)
 {
-    bool is_troubled = pace->trial_troubles * 8 > pace->trial_done;
+    uint32_t usual = pace_usual(pace, pace->trial_done);
+    bool is_troubled =
+        pace->trial_troubles > usual && (pace->trial_troubles - usual) * 8 > pace->trial_done;
 
     if (pace->trial_accepted > 0 && pace->trial_done * 8 >= pace->trial_sent * eighths &&
         !is_troubled)
@@ -173,7 +175,7 @@ void pace_probe(struct pace *pace, int64_t now_us)
     int64_t credit_ppm = pace_is_wide(pace) ? PACE_DEBT_PPM : PACE_REFUSAL_PPM;
 
     if (now_us >= pace->probe_us && pace->holds && pace->on_time >= PACE_ON_TIME &&
-        pace->credit_ppm >= credit_ppm)
+        pace->credit_ppm >= credit_ppm && !pace_is_looking(pace))
         pace_knock(pace, now_us);
 }
 
@@ -189,6 +191,11 @@ void pace_sent_faster(struct pace *pace, int64_t now_us)
 {
     if (pace->phase == PACE_CLIMB && now_us - pace->phase_us <= pace_watch_us(pace))
         pace->trial_sent++;
+    if (pace->phase == PACE_RETURN && pace->trial_sent < PACE_RETURN_SENT) {
+        pace->return_us = now_us;
+        if (++pace->trial_sent == PACE_RETURN_SENT)
+            pace->gap_us = pace->interval_us; /* the results are awaited at the slower pace */
+    }
     if (pace->phase != PACE_KNOCK || pace->on_time == 0)
         return;
     if (pace->trial_sent++ == 0)
@@ -207,6 +214,7 @@ bool pace_is_trial(const struct pace *pace, int64_t sent_us)
     case PACE_LISTEN: return sent_us >= pace->knock_us && sent_us <= pace->phase_us;
     case PACE_CLIMB:
         return sent_us > pace->phase_us && sent_us - pace->phase_us <= pace_watch_us(pace);
+    case PACE_RETURN: return sent_us > pace->phase_us && sent_us <= pace->return_us;
     default: return false;
     }
 }

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * pace_drop.c - the way down: overload, troubles, silence. See pace.c for why, pace_internal.h for
+ * pace_drop.c - the way down: overload and silence. See pace.c for why, pace_internal.h for
  * what. */
 #include "scheduler/pace_internal.h"
 
 #define PACE_COUNT_US (4 * US_PER_SECOND)
 #define PACE_DROP_PPM (PACE_REFUSAL_PPM / 2)
-
-#define PACE_ENDS 128
-#define PACE_TROUBLES 4
-#define PACE_TROUBLES_PER 32
 
 #define PACE_UNHEARD 8
 #define PACE_SILENCE_US (15 * 60 * US_PER_SECOND)
@@ -28,7 +24,7 @@ void pace_count(struct pace *pace, int64_t now_us)
 
 /* A limit that lets ten through at once and then nothing for a second looks like thousands a
  * second from inside the burst: what it lets through on the average is known better. */
-static int64_t pace_measured(const struct pace *pace, const struct pace_settings *settings)
+int64_t pace_measured(const struct pace *pace, const struct pace_settings *settings)
 {
     uint32_t count = pace->count[0] + pace->count[1];
     int64_t usual_us = pace_slower(settings->usual_interval_us, PACE_FASTEST_US);
@@ -87,7 +83,7 @@ void pace_settle_end(struct pace *pace, const struct pace_settings *settings, in
 static void pace_drop(struct pace *pace, const struct pace_settings *settings, int64_t sent_us,
                       int64_t now_us)
 {
-    bool climbed = pace->phase == PACE_CLIMB && sent_us >= pace->phase_us;
+    bool climbed = pace->phase >= PACE_CLIMB && sent_us >= pace->phase_us;
     int64_t from_us = pace->interval_us;
 
     if (climbed)
@@ -102,12 +98,14 @@ static void pace_drop(struct pace *pace, const struct pace_settings *settings, i
     pace->stretch_accepted = 0;
     pace->was_proven = climbed;
     pace->holds = false;
+    if (pace->phase != PACE_CLIMB)
+        pace->doubt_us = 0;
     if (pace->peak_us == 0)
         pace->peak_us = from_us;
     pace->ceiling_us = from_us;
     pace->drop_us = now_us + 2 * from_us + pace_shadow_us(pace);
     pace_settle_move(pace, settings, now_us);
-    if (climbed && pace->is_first && pace->depth < PACE_DEPTH_MOST)
+    if (climbed && pace->phase == PACE_CLIMB && pace->is_first && pace->depth < PACE_DEPTH_MOST)
         pace->depth++;
     pace->fails = climbed ? pace->fails + 1 : 0;
     pace_enter(pace, PACE_SETTLE, now_us);
@@ -135,9 +133,8 @@ void pace_refused(struct pace *pace, const struct pace_settings *settings, int64
         pace_drop(pace, settings, sent_us, now_us);
 }
 
-/* Slower, without knowing by how much. */
-static void pace_slow_down(struct pace *pace, const struct pace_settings *settings,
-                           int64_t interval_us, int64_t ceiling_us, int64_t now_us)
+void pace_slow_down(struct pace *pace, const struct pace_settings *settings, int64_t interval_us,
+                    int64_t ceiling_us, int64_t now_us)
 {
     pace->holds = false;
     pace->ceiling_us = ceiling_us;
@@ -151,33 +148,6 @@ static void pace_slow_down(struct pace *pace, const struct pace_settings *settin
         pace->step = PACE_STEP_BLIND;
 }
 
-void pace_ended(struct pace *pace, const struct pace_settings *settings, int64_t now_us,
-                bool is_trouble)
-{
-    int64_t from_us = pace->interval_us > 0 ? pace->interval_us : pace_measured(pace, settings);
-    int64_t slower_us;
-
-    if (pace->peak_us == 0 && is_trouble)
-        pace->peak_us = from_us;
-    pace->ends++;
-    pace->troubles += is_trouble;
-    if (pace->troubles < PACE_TROUBLES + pace->ends / PACE_TROUBLES_PER) {
-        if (pace->ends >= PACE_ENDS) {
-            pace->ends /= 2;
-            pace->troubles /= 2;
-        }
-        return;
-    }
-    if (pace->phase == PACE_CLIMB) {
-        pace_slow_down(pace, settings, from_us, pace->trial_us, now_us);
-        return;
-    }
-    slower_us = from_us * pace->ends / pace_slower(pace->ends - pace->troubles, 1);
-    slower_us = pace_faster(slower_us + slower_us / 32, 2 * from_us);
-    pace_slow_down(pace, settings, slower_us, pace->troubles * 2 < pace->ends ? from_us : 0,
-                   now_us);
-}
-
 void pace_listen_for_silence(struct pace *pace, const struct pace_settings *settings,
                              int64_t now_us)
 {
@@ -188,6 +158,7 @@ void pace_listen_for_silence(struct pace *pace, const struct pace_settings *sett
         return;
     pace->unheard = 0;
     pace->heard_us = now_us;
+    pace->doubt_us = 0;
     pace_slow_down(pace, settings,
                    2 * (pace->interval_us > 0 ? pace->interval_us : pace_measured(pace, settings)),
                    0, now_us);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * pace_internal.h - what the parts of the learned pace share: pace.c (events), pace_climb.c (the
- * way up) and pace_drop.c (the way down). Instants and intervals in microseconds.
+ * way up), pace_drop.c (the way down) and pace_trouble.c (whether troubles ask for it). Instants
+ * and intervals in microseconds.
  */
 #ifndef REFRESHD_SCHEDULER_PACE_INTERNAL_H
 #define REFRESHD_SCHEDULER_PACE_INTERNAL_H
@@ -16,6 +17,7 @@
 #define PACE_STEP_BLIND 100 /* after an outage */
 #define PACE_DEPTH_MOST 5
 #define PACE_REFUSAL_PPM 1000000
+#define PACE_RETURN_SENT 48 /* requests that tell whether the pace was the cause of troubles */
 #define PACE_CREDIT_MOST_PPM (24 * PACE_REFUSAL_PPM)
 
 static inline int64_t pace_slower(int64_t a_us, int64_t b_us)
@@ -49,6 +51,8 @@ static inline int64_t pace_shadow_us(const struct pace *pace)
 void pace_earn(struct pace *pace, int64_t ppm);
 /* Begin a phase, with the gap that belongs to it. */
 void pace_enter(struct pace *pace, enum pace_phase phase, int64_t now_us);
+/* Begin a phase that tries `trial_us` out. */
+void pace_try(struct pace *pace, enum pace_phase phase, int64_t trial_us, int64_t now_us);
 /* Back to the learned interval; says when the next probe is due. */
 void pace_steady(struct pace *pace, int64_t now_us);
 /* In PACE_STEADY: begin a knock when it is due, affordable and there is demand for it. */
@@ -76,11 +80,27 @@ void pace_settle_accepted(struct pace *pace, const struct pace_settings *setting
 /* End PACE_SETTLE: all results are in, so what was sent in the stretch and not refused was
  * accepted. */
 void pace_settle_end(struct pace *pace, const struct pace_settings *settings, int64_t now_us);
-/* A success or a trouble of this pace: slow down when troubles are too many. */
-void pace_ended(struct pace *pace, const struct pace_settings *settings, int64_t now_us,
-                bool is_trouble);
+/* Slower, without knowing by how much. `ceiling_us` 0: more likely an outage than a limit. */
+void pace_slow_down(struct pace *pace, const struct pace_settings *settings, int64_t interval_us,
+                    int64_t ceiling_us, int64_t now_us);
+/* The interval at which a bank without a learned limit was asked of late. */
+int64_t pace_measured(const struct pace *pace, const struct pace_settings *settings);
 /* A request is given away: slow down when there was no result for too long. */
 void pace_listen_for_silence(struct pace *pace, const struct pace_settings *settings,
                              int64_t now_us);
+
+/* --- pace_trouble.c --- */
+
+/* A success or a trouble of this pace: slow down when troubles are too many, or find out whether
+ * that helps. */
+void pace_ended(struct pace *pace, const struct pace_settings *settings, int64_t now_us,
+                bool is_trouble);
+/* How many troubles among so many results are no reason to slow down at this bank, beside the few
+ * that are none at any bank. */
+uint32_t pace_usual(const struct pace *pace, uint32_t ends);
+/* Whether it waits for results that tell if slower helps: no time for probes. */
+bool pace_is_looking(const struct pace *pace);
+/* In PACE_RETURN: decide once the results say enough. */
+void pace_judge_return(struct pace *pace, const struct pace_settings *settings, int64_t now_us);
 
 #endif

@@ -15,7 +15,7 @@ const char *const pace_bank_kinds[PACE_BANK_KINDS] = {
     [PACE_BANK_STRICT] = "strict",     [PACE_BANK_WINDOW] = "window",
     [PACE_BANK_BUCKET_1] = "bucket-1", [PACE_BANK_BUCKET_5] = "bucket-5",
     [PACE_BANK_FRAME] = "frame",       [PACE_BANK_DIRECT] = "direct",
-    [PACE_BANK_TIMEOUT] = "timeout"};
+    [PACE_BANK_TIMEOUT] = "timeout",   [PACE_BANK_OPEN] = "open"};
 
 /* --- The bank -------------------------------------------------------------------------------- */
 
@@ -96,6 +96,7 @@ static bool bank_accepts(struct bank *bank, int64_t now_us)
     case PACE_BANK_TIMEOUT: return bucket_accepts(bank, now_us, 1);
     case PACE_BANK_BUCKET_5: return bucket_accepts(bank, now_us, 5);
     case PACE_BANK_FRAME: return frame_accepts(bank, now_us);
+    case PACE_BANK_OPEN: return true;
     default:
         if ((double)now_us < bank->free_us)
             return false;
@@ -213,6 +214,8 @@ static void redraw(struct run *run)
     double minutes = (double)run->world->redraw_minutes;
 
     run->bank.per_second = draw_limit(&run->random);
+    if (run->bank.kind == PACE_BANK_OPEN) /* as fast as the configuration lets it */
+        run->bank.per_second = (double)run->world->cap_per_minute / 60;
     if (run->bank.kind == PACE_BANK_FRAME) /* whole requests in each 10 s */
         run->bank.per_second = (double)(int64_t)(run->bank.per_second * 10) / 10;
     run->sum.possible += run->bank.per_second * minutes * 60;

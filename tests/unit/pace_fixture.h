@@ -24,6 +24,7 @@ enum pace_bank_kind {
     PACE_BANK_FRAME,    /* so many in each 10 s by the clock */
     PACE_BANK_DIRECT,   /* strict, and a refusal is known after 80 ms */
     PACE_BANK_TIMEOUT,  /* a bucket of 1 s that lets run into a timeout what is too much */
+    PACE_BANK_OPEN,     /* none: takes all */
     PACE_BANK_KINDS
 };
 
