@@ -220,6 +220,17 @@ void feedback_answer(struct scheduler *scheduler, uint32_t index, const struct a
                          node->pushback_until.us != until_us);
 }
 
+void feedback_answer_without_job(struct scheduler *scheduler, struct provider *provider,
+                                 const struct answer *answer)
+{
+    if (!asks_for_pause(answer))
+        return;
+    limit_node_push_back(&provider->node, scheduler->now.mono, answer->retry_after_ms,
+                         provider->settings.pushback_first_ms, provider->settings.pushback_max_ms);
+    node_record_mark(scheduler, (uint32_t)(provider - scheduler->providers) | NODE_PROVIDER_BIT,
+                     true);
+}
+
 /* ---- by hand ---- */
 
 static void reset_node(struct scheduler *scheduler, uint32_t reference)

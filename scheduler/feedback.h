@@ -51,6 +51,9 @@ void feedback_accepted(struct scheduler *scheduler, uint32_t job);
 
 /* Pauses that any answer, to a poll too, asks for (429, Retry-After). */
 void feedback_answer(struct scheduler *scheduler, uint32_t job, const struct answer *answer);
+/* The same of an answer that belongs to no job (a look-up, a list of institutions). */
+void feedback_answer_without_job(struct scheduler *scheduler, struct provider *provider,
+                                 const struct answer *answer);
 
 /* Forget what was learned about a provider's node (`institution` NONE_INDEX: and about all its
  * institutions) or about one institution: by inner places. */

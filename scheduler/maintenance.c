@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "scheduler/feedback.h"
 #include "scheduler/limit_node.h"
 #include "scheduler/provider_gate.h"
 #include "scheduler/retry_delay.h"
@@ -100,11 +101,7 @@ void maintenance_ended(struct scheduler *scheduler, struct provider *provider,
     limit_node_answered(&provider->node);
     scheduler->requests_outstanding--;
     list->is_out = false;
-    if (answer->class_ == CLASS_PUSHBACK ||
-        (answer->class_ == CLASS_RETRY_LATER && answer->retry_after_ms >= 0))
-        limit_node_push_back(&provider->node, scheduler->now.mono, answer->retry_after_ms,
-                             provider->settings.pushback_first_ms,
-                             provider->settings.pushback_max_ms);
+    feedback_answer_without_job(scheduler, provider, answer);
     if (answer->class_ == CLASS_CREDENTIALS)
         refused(provider);
     else

@@ -122,31 +122,3 @@ struct utc_time open_hours_next_change(const struct open_hours *hours, struct ut
         return UTC_NEVER;
     return open_hours_closed(&copy, now, &opens) != REASON_NONE ? opens : copy.known_until;
 }
-
-int64_t open_hours_open_ms(const struct open_hours *const hours[], uint32_t count,
-                           struct utc_time from, struct utc_time until)
-{
-    int64_t open_ms = 0;
-
-    REQUIRE(until.ms != UTC_NEVER.ms);
-    while (from.ms < until.ms) {
-        struct utc_time closed_until = UTC_NONE;
-        struct utc_time change = until;
-
-        for (uint32_t i = 0; i < count; i++) {
-            struct utc_time end;
-
-            if (closed_at(hours[i], from, &end) == REASON_NONE)
-                change = sooner(change, closes_after(hours[i], from));
-            else if (end.ms > closed_until.ms)
-                closed_until = end;
-        }
-        if (closed_until.ms == UTC_NONE.ms) {
-            open_ms += change.ms - from.ms;
-            from = change;
-        } else {
-            from = closed_until;
-        }
-    }
-    return open_ms;
-}

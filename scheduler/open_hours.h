@@ -47,9 +47,4 @@ enum reason open_hours_closed(struct open_hours *hours, struct utc_time now,
 /* The first instant after `now` at which the answer may change; UTC_NEVER: none. Keeps nothing. */
 struct utc_time open_hours_next_change(const struct open_hours *hours, struct utc_time now);
 
-/* For how many milliseconds of [from, until) are all of `hours` open at once? The cost grows with
- * the borders in between: some microseconds for each. `until` must not be UTC_NEVER. */
-int64_t open_hours_open_ms(const struct open_hours *const hours[], uint32_t count,
-                           struct utc_time from, struct utc_time until);
-
 #endif

@@ -3,6 +3,7 @@
 #include "scheduler/recheck.h"
 
 #include "scheduler/consent.h"
+#include "scheduler/feedback.h"
 #include "scheduler/limit_node.h"
 #include "scheduler/population.h"
 #include "scheduler/provider_gate.h"
@@ -387,11 +388,7 @@ void recheck_sent(struct scheduler *scheduler, uint32_t consent, struct mono_tim
 static void feed_provider(struct scheduler *scheduler, struct provider *provider,
                           struct recheck_call *call, const struct answer *answer)
 {
-    if (answer->class_ == CLASS_PUSHBACK ||
-        (answer->class_ == CLASS_RETRY_LATER && answer->retry_after_ms >= 0))
-        limit_node_push_back(&provider->node, scheduler->now.mono, answer->retry_after_ms,
-                             provider->settings.pushback_first_ms,
-                             provider->settings.pushback_max_ms);
+    feedback_answer_without_job(scheduler, provider, answer);
     if (answer->class_ == CLASS_CREDENTIALS)
         (void)provider_gate_refused(scheduler, provider, &call->pass);
     else

@@ -306,6 +306,28 @@ static void test_only_while_nothing_blocks(void **state)
     fixture_destroy(f);
 }
 
+/* What a look-up was told (429: not before an hour) holds over a restart. */
+static void test_a_pause_outlives_a_restart(void **state)
+{
+    struct fixture *f = begin(2, 1);
+    struct answer answer = fixture_answer(CLASS_PUSHBACK);
+
+    (void)state;
+    f->providers[0].pushback_first_ms = f->providers[0].pushback_max_ms = 2 * PERIOD;
+    f->providers[0].recheck_ms = PERIOD / 4;
+    answer.retry_after_ms = PERIOD;
+    fixture_start(f, 1);
+    while (fixture_request_of(f, 1) == NULL)
+        fixture_advance(f, MS_PER_SECOND);
+    fixture_deliver(f, fixture_request_of(f, 1), &answer);
+    fixture_start(f, 1);
+    fixture_advance(f, PERIOD - MS_PER_SECOND);
+    assert_int_equal(f->look_ups, 1);
+    fixture_advance(f, PERIOD);
+    assert_true(f->look_ups > 1);
+    fixture_destroy(f);
+}
+
 /* What is due goes first: one request a minute is all there is, and the night takes it. */
 static void test_work_goes_first(void **state)
 {
@@ -619,6 +641,7 @@ int main(void)
         cmocka_unit_test(test_old_answers_change_nothing),
         cmocka_unit_test(test_failed_look_ups),
         cmocka_unit_test(test_only_while_nothing_blocks),
+        cmocka_unit_test(test_a_pause_outlives_a_restart),
         cmocka_unit_test(test_work_goes_first),
         cmocka_unit_test(test_credentials),
         cmocka_unit_test(test_restart_asks_nobody_again),

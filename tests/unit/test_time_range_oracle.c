@@ -6,6 +6,7 @@
 
 #include "base/random.h"
 #include "base/zone_file.h"
+#include "scheduler/capacity.h"
 #include "scheduler/open_hours.h"
 #include "tests/unit/unit_test.h"
 
@@ -408,7 +409,7 @@ static void test_open_hours(void **state)
         struct idea ideas[4];
         struct time_range ranges[4];
         struct open_hours hours[2] = {0};
-        const struct open_hours *const both[] = {&hours[0], &hours[1]};
+        const struct capacity_hours both = {{&hours[0], &hours[1]}, 2};
         struct utc_span maintenance;
         struct utc_time from;
         int64_t counted_ms = 0;
@@ -445,7 +446,7 @@ static void test_open_hours(void **state)
                 assert_true(closed[i] == REASON_NONE || opens[i].ms > at.ms);
             counted_ms += is_open ? QUARTER_MS : 0;
         }
-        told_ms = open_hours_open_ms(both, 2, from, utc_add_ms(from, 10 * MS_PER_DAY));
+        told_ms = capacity_open_time(&both, from, utc_add_ms(from, 10 * MS_PER_DAY)).open_ms;
         assert_int_equal(told_ms, counted_ms);
     }
 }
