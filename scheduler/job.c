@@ -562,6 +562,7 @@ void job_close(struct scheduler *scheduler, uint32_t index, enum outcome outcome
 {
     struct job *job = &scheduler->jobs[index];
     const struct run *run = job_run(scheduler, job);
+    uint32_t consent = job->consent;
 
     REQUIRE(!job->is_outstanding && outcome != OUTCOME_NONE);
     feedback_unknown(scheduler, index);
@@ -589,6 +590,8 @@ void job_close(struct scheduler *scheduler, uint32_t index, enum outcome outcome
     job_free(scheduler, index);
     if (job->slot != NONE_INDEX)
         run_slot_done(scheduler, job->slot, outcome);
+    else /* forced, it may have shortened a cooldown that slots wait for */
+        run_ask_parked(scheduler, consent);
 }
 
 void job_close_waiting(struct scheduler *scheduler, uint32_t index, enum reason reason,

@@ -15,13 +15,7 @@ static void pause_consent(struct scheduler *scheduler, uint32_t consent, struct 
         until.ms == UTC_NONE.ms ? 0 : consent_seconds_ceil(until);
     if (scheduler->is_recovering)
         return;
-    for (uint32_t i = 0; i < scheduler->run_capacity; i++) {
-        struct run *run = &scheduler->runs[i];
-        uint32_t slot = run->in_use ? run_find_slot(scheduler, run, consent) : NONE_INDEX;
-
-        if (slot != NONE_INDEX && scheduler->slots[slot].state == SLOT_PARKED)
-            run_slot_consider(scheduler, slot);
-    }
+    run_ask_parked(scheduler, consent);
     job_reconsider_closed(scheduler, consent);
 }
 

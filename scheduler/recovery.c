@@ -252,9 +252,9 @@ static void recover_waits(struct scheduler *scheduler, uint32_t index,
 {
     struct job *job = &scheduler->jobs[index];
     const struct provider_settings *settings = &job_provider(scheduler, job)->settings;
-    /* A wall clock that was put back meanwhile shows a time before the sending. */
-    struct utc_time give_up = utc_add_ms(utc_sooner(from->last_sent, scheduler->now.utc),
-                                         settings->completion.give_up_after_ms);
+    /* A wall clock that was put back meanwhile shows a time before the sending: waits begin now. */
+    struct utc_time sent = utc_sooner(from->last_sent, scheduler->now.utc);
+    struct utc_time give_up = utc_add_ms(sent, settings->completion.give_up_after_ms);
 
     switch (job->state) {
     case JOB_RUNNING:
@@ -287,7 +287,7 @@ static void recover_waits(struct scheduler *scheduler, uint32_t index,
     default:
         recover_verdict(job, from);
         if (from->next_attempt.ms != UTC_NONE.ms && from->next_attempt.ms != UTC_NEVER.ms)
-            job->not_before = from->next_attempt;
+            job->not_before = utc_add_ms(from->next_attempt, sent.ms - from->last_sent.ms);
         heap_set(&scheduler->jobs_utc, index, scheduler->now.utc.ms);
         break;
     }
@@ -327,7 +327,7 @@ enum result scheduler_recover_job(struct scheduler *scheduler, const struct reco
     /* Attempts were recovered before: is the newest charge one of this job's? */
     job->charges = instant_get(&scheduler->consents[from->consent].charged).ms >= from->opened.ms;
     job->level = QUEUE_LEVEL_MANUAL;
-    job->deadline = utc_add_ms(from->opened, MANUAL_PATIENCE_MS);
+    job->deadline = utc_add_ms(utc_sooner(from->opened, scheduler->now.utc), MANUAL_PATIENCE_MS);
     if (!from->is_answered) {
         /* It may have left at any moment until we stopped. */
         struct mono_time recorded = past_mono(scheduler, utc_add_ms(from->last_sent, 1));

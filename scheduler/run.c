@@ -290,6 +290,19 @@ void run_slot_consider(struct scheduler *scheduler, uint32_t index)
               run_slot_level(scheduler, index), index);
 }
 
+void run_ask_parked(struct scheduler *scheduler, uint32_t consent)
+{
+    for (uint32_t i = 0; i < scheduler->run_capacity; i++) {
+        struct run *run = &scheduler->runs[i];
+        uint32_t slot = run->in_use ? run_find_slot(scheduler, run, consent) : NONE_INDEX;
+
+        if (slot == NONE_INDEX || scheduler->slots[slot].state != SLOT_PARKED)
+            continue;
+        park_remove(scheduler, slot);
+        park_set(scheduler, slot, scheduler->now.utc);
+    }
+}
+
 /* ---- sweeps ---- */
 
 void run_start_sweep(struct run *run, enum sweep sweep)

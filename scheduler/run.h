@@ -47,6 +47,9 @@ void run_slot_detach(struct scheduler *scheduler, uint32_t slot);
 /* Take it out of whatever it waits in, then judge it and queue it if it may start. */
 void run_slot_consider(struct scheduler *scheduler, uint32_t slot);
 
+/* Slots of this consent that wait for an instant are judged anew, in this step or the next. */
+void run_ask_parked(struct scheduler *scheduler, uint32_t consent);
+
 /* Start a sweep; one that ends more wins over one that ends less. */
 void run_start_sweep(struct run *run, enum sweep sweep);
 /* Timers, sweeps and wake-ups of all runs, as far as the batch has room. */
