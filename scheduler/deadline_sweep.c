@@ -145,9 +145,12 @@ bool deadline_sweep_pull(struct scheduler *scheduler, struct run *run)
 static void census_slot(struct scheduler *scheduler, struct run *run, uint32_t index)
 {
     const struct slot *slot = &scheduler->slots[index];
-    uint32_t institution = scheduler->consents[slot->consent].institution;
+    uint32_t institution;
 
-    if (is_unsent(slot) && is_sendable(scheduler, run, index))
+    if (!is_unsent(slot)) /* its consent is far away in memory */
+        return;
+    institution = scheduler->consents[slot->consent].institution;
+    if (is_sendable(scheduler, run, index))
         scheduler->pace.census[institution * PRIORITIES + priority_of(scheduler, index)]++;
 }
 

@@ -390,7 +390,7 @@ static bool print_figure(const char *what, double value, const char *is, double 
 
 static bool learning(uint64_t seed)
 {
-    enum { LEARNING_BANKS = 4 };
+    enum { LEARNING_BANKS = 12 };
     struct bench *b = calloc(1, sizeof *b);
     uint32_t consents[BANKS_MAX] = {0};
     uint32_t firsts[BANKS_MAX] = {0};
@@ -406,6 +406,7 @@ static bool learning(uint64_t seed)
     b->job_least_us = 5 * US_PER_SECOND;
     b->job_most_us = 30 * US_PER_SECOND;
     bench_settings(b);
+    b->schedule.deadline.duration_ms = 365 * MS_PER_DAY; /* no night to forecast */
     draw_limits(b, LIMIT_HOURS);
     for (uint32_t i = 0; i < b->bank_count; i++) {
         b->institutions[i].limits.rates[0] = (struct rate){10, MS_PER_SECOND};
