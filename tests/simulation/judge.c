@@ -60,7 +60,8 @@ void judge_fail(struct simulation *s, const char *format, ...)
     va_start(arguments, format);
     (void)vfprintf(stderr, format, arguments);
     va_end(arguments);
-    fprintf(stderr, "\n  see it again: make simulate SEED=%llu\n", (unsigned long long)s->seed);
+    fprintf(stderr, "\n  see it again: make simulate SEED=%llu%s\n", (unsigned long long)s->seed,
+            s->replay);
     fflush(stderr);
     _Exit(3);
 }
@@ -155,9 +156,10 @@ static void take_run_open(struct simulation *s, const struct record *record)
         judge->runs = realloc(judge->runs, judge->run_capacity * sizeof *judge->runs);
         REQUIRE(judge->runs != NULL);
     }
-    if (record->as.run_open.run <= judge->run_max)
-        judge_fail(s, "run number %u was used before", record->as.run_open.run);
-    judge->run_max = record->as.run_open.run;
+    /* One begun by hand has its number before it is recorded: the order says nothing. */
+    for (uint32_t i = 0; i < judge->run_count; i++)
+        if (judge->runs[i].number == record->as.run_open.run)
+            judge_fail(s, "run number %u was used before", record->as.run_open.run);
     run = &judge->runs[judge->run_count++];
     *run = (struct judged_run){
         .number = record->as.run_open.run,
@@ -398,6 +400,8 @@ static void take_attempt(struct simulation *s, const struct record *record)
         judge_first_sending(s, job, record);
         judge_charge(s, job->consent, record->as.attempt.job, record->as.attempt.attempt,
                      record->at);
+        job->is_blind =
+            s->judge.providers[s->world.institutions[job->institution].provider].is_new_to_life;
         job->doubt_sent = record->at;
         job->counted++; /* until its answer says otherwise */
     }

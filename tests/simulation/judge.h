@@ -51,6 +51,7 @@ struct judged_job {
     bool is_answered;
     bool is_repeat;
     bool is_forced;
+    bool is_blind; /* begun in a life that nobody had told of what was sent before */
     bool success_told;
     bool reconnect_told;
     uint32_t consent;
@@ -78,6 +79,7 @@ struct judged_charge {
 
 struct judged_pause {
     struct utc_time until; /* UTC_NONE */
+    bool is_ended;         /* when this life began: it knows nothing of it */
     int64_t since_us;      /* the core heard of it */
 };
 
@@ -141,7 +143,6 @@ struct judge {
     struct judged_node institutions[WORLD_INSTITUTIONS];
     struct judged_schedule schedules[WORLD_SCHEDULES];
     struct judged_pause paused_all;
-    uint32_t run_max;
     int64_t adopted_us; /* when the settings in force were taken */
     int64_t step_before_life_us;
     int64_t drain_heard_us; /* INT64_MAX: not in this life */

@@ -16,7 +16,7 @@
 static bool is_paused(const struct simulation *s, const struct judged_pause *pause,
                       struct utc_time at)
 {
-    return pause->until.ms > at.ms && pause->since_us < s->shell.decided_us;
+    return !pause->is_ended && pause->until.ms > at.ms && pause->since_us < s->shell.decided_us;
 }
 
 static struct judged_pause *pause_of(struct simulation *s, enum scope_kind scope, uint32_t index)
@@ -42,6 +42,7 @@ void judge_told(struct simulation *s, const struct event *event)
     case EVENT_RESUME:
         pause = pause_of(s, event->as.pause.scope, event->as.pause.index);
         pause->until = event->kind == EVENT_PAUSE ? event->as.pause.until : UTC_NONE;
+        pause->is_ended = false;
         pause->since_us = s->clocks.true_us;
         simulation_say(s, "%s scope %d index %u", event->kind == EVENT_PAUSE ? "pause" : "resume",
                        (int)event->as.pause.scope, event->as.pause.index);
@@ -341,6 +342,7 @@ void judge_accepted(struct simulation *s, const struct sim_request *request)
     consent->accepted_count = kept + 1;
     if (quota->count > 0 && consent->accepted_count > quota->count &&
         !s->judge.providers[request->provider].is_new_to_life &&
+        !s->judge.jobs[request->job].is_blind &&
         consent->accepted_us[quota->count] > s->clocks.true_us - window_us &&
         consent->accepted_us[quota->count] > s->clocks.stepped_us)
         judge_fail(s, "the provider has accepted %u jobs for consent %u in its quota window",
@@ -416,12 +418,11 @@ void judge_reloaded(struct simulation *s)
     s->judge.adopted_us = s->clocks.true_us;
 }
 
-/* A pause that has ended when a life begins is nothing to it, even if the wall clock is put back.
- */
+/* A pause that has ended when a life begins is nothing to it, even if the wall clock is put back; a
+ * later life that begins before its end is told of it again. */
 static void forget_pause(const struct simulation *s, struct judged_pause *pause)
 {
-    if (pause->until.ms <= simulation_now(s).utc.ms)
-        pause->until = UTC_NONE;
+    pause->is_ended = pause->until.ms <= simulation_now(s).utc.ms;
 }
 
 static void forget_pauses(struct simulation *s)

@@ -27,6 +27,7 @@
 #define EXIT_USAGE 64
 #define JOBS_MAX 256
 #define FAILURES_SHOWN 5
+#define HOURS_DEFAULT 48
 
 struct options {
     uint64_t first;
@@ -37,6 +38,7 @@ struct options {
     bool runs_twice;
     long jobs;
     enum sabotage sabotage;
+    char replay[96]; /* besides the seed */
 };
 
 /* Shared by all workers. */
@@ -121,20 +123,38 @@ static bool take_option(int option, struct options *options)
     }
 }
 
+/* What `make simulate` has to be told besides the seed, in the order of its variables. */
+static void set_replay(struct options *options)
+{
+    char hours[32] = "";
+    char args[64] = "";
+
+    if (options->hours != HOURS_DEFAULT)
+        (void)snprintf(hours, sizeof hours, " HOURS=%" PRId64, options->hours);
+    if (!options->drains || options->runs_twice || options->sabotage != SABOTAGE_NONE)
+        (void)snprintf(args, sizeof args, " SIMULATE_ARGS='%s%s%s%s'",
+                       options->drains ? "" : "--mode safety ",
+                       options->runs_twice ? "--twice " : "",
+                       options->sabotage != SABOTAGE_NONE ? "--break " : "",
+                       options->sabotage != SABOTAGE_NONE ? sabotage_words[options->sabotage] : "");
+    (void)snprintf(options->replay, sizeof options->replay, "%s%s", hours, args);
+}
+
 static void run_seed(const struct options *options, uint64_t seed, struct simulation_result *result)
 {
     struct simulation_result again;
 
     simulation_run(seed, options->hours, options->drains, options->sabotage, options->is_tracing,
-                   result);
+                   options->replay, result);
     if (!options->runs_twice)
         return;
-    simulation_run(seed, options->hours, options->drains, options->sabotage, false, &again);
+    simulation_run(seed, options->hours, options->drains, options->sabotage, false, options->replay,
+                   &again);
     if (again.trace != result->trace) {
         fprintf(stderr,
                 "simulate: seed %" PRIu64 " gave two hashes: %016" PRIx64 " and %016" PRIx64
-                "\n  see it again: make simulate SEED=%" PRIu64 "\n",
-                seed, result->trace, again.trace, seed);
+                "\n  see it again: make simulate SEED=%" PRIu64 "%s\n",
+                seed, result->trace, again.trace, seed, options->replay);
         _Exit(EXIT_BROKEN);
     }
 }
@@ -240,8 +260,11 @@ int main(int argc, char **argv)
                                                  {"twice", no_argument, NULL, '2'},
                                                  {"break", required_argument, NULL, 'b'},
                                                  {NULL, 0, NULL, 0}};
-    struct options options = {
-        .first = 1, .last = 1, .hours = 48, .drains = true, .jobs = sysconf(_SC_NPROCESSORS_ONLN)};
+    struct options options = {.first = 1,
+                              .last = 1,
+                              .hours = HOURS_DEFAULT,
+                              .drains = true,
+                              .jobs = sysconf(_SC_NPROCESSORS_ONLN)};
     double start = seconds_now();
     struct campaign *campaign;
     int option;
@@ -251,6 +274,7 @@ int main(int argc, char **argv)
             return usage("wrong option or value; see the head of tests/simulation/simulate.c");
     if (optind != argc)
         return usage("there are no arguments, only options");
+    set_replay(&options);
     campaign =
         mmap(NULL, sizeof *campaign, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     REQUIRE(campaign != MAP_FAILED);

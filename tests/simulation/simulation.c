@@ -121,6 +121,7 @@ struct simulation *simulation_create(uint64_t seed)
 
     REQUIRE(s != NULL);
     s->seed = seed;
+    s->replay = "";
     simulation_watch(s);
     random_init(&s->random, seed);
     world_make(&s->world, &s->random);
@@ -155,10 +156,11 @@ void simulation_destroy(struct simulation *s)
 }
 
 void simulation_run(uint64_t seed, int64_t hours, bool drains, enum sabotage sabotage,
-                    bool is_tracing, struct simulation_result *result)
+                    bool is_tracing, const char *replay, struct simulation_result *result)
 {
     struct simulation *s = simulation_create(seed);
 
+    s->replay = replay;
     s->sabotage = sabotage;
     s->is_tracing = is_tracing;
     s->has_restarts = !dice_one_in(&s->random, 5);

@@ -34,6 +34,7 @@ enum sabotage {
 
 struct simulation {
     uint64_t seed;
+    const char *replay; /* what `make simulate` needs besides the seed to show it again */
     struct random random;
     struct clocks clocks;
     struct timeline timeline;
@@ -54,13 +55,14 @@ struct simulation {
 };
 
 /* One seed: `hours` of faults, then, if wanted, the proof that everything drains. The result's
- * trace and tally are filled; a broken invariant does not come back from here (judge_fail). */
+ * trace and tally are filled; a broken invariant does not come back from here (judge_fail) and
+ * tells `replay` after its seed. */
 struct simulation_result {
     uint64_t trace;
     struct tally tally;
 };
 void simulation_run(uint64_t seed, int64_t hours, bool drains, enum sabotage sabotage,
-                    bool is_tracing, struct simulation_result *result);
+                    bool is_tracing, const char *replay, struct simulation_result *result);
 
 /* Should the core find a bug of its own (REQUIRE), say in which seed. NULL: nothing runs. */
 void simulation_watch(struct simulation *simulation);
