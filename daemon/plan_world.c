@@ -7,8 +7,35 @@
 /* Powers of 1/1.2207440846..., the root of x^4 = x + 1, times 2^32: the sequence R3 of M. Roberts
  * (2018) fills the cube evenly, however many points are taken. */
 static const uint32_t steps[3] = {3518319155u, 2882110345u, 2360945575u};
+/* Neighbours of that sequence lie apart on purpose: in its order, no two long jobs would ever meet,
+ * and a bank whose jobs just fit its concurrency would never be full. So the points are taken in an
+ * order of chance within each block of so many. */
+#define BLOCK 256u
 /* What a fate is made of, each with its own coordinate. */
 enum { DRAW_END, DRAW_DURATION, DRAW_GAP };
+
+/* Which point the next fate of an institution takes. */
+static void choose_place(struct plan_world *world, uint32_t institution)
+{
+    struct plan_draws *draws = &world->draws[institution];
+    uint64_t name[2] = {institution, draws->count / BLOCK};
+    uint64_t key = hash_bytes(name, sizeof name, 0);
+    uint32_t place = draws->count % BLOCK;
+
+    /* Each round maps the places of a block onto each other, one to one. */
+    for (int round = 0; round < 4; round++) {
+        place = (place * ((uint32_t)(key & 126) * 2u + 5u) + (uint32_t)(key >> 7 & 255)) % BLOCK;
+        place ^= place >> 3;
+        key >>= 16;
+    }
+    draws->place = draws->count - draws->count % BLOCK + place;
+}
+
+static void next_draw(struct plan_world *world, uint32_t institution)
+{
+    world->draws[institution].count++;
+    choose_place(world, institution);
+}
 
 static enum result init_ceilings(struct plan_world *world, struct fault *fault)
 {
@@ -43,6 +70,8 @@ enum result plan_world_init(struct plan_world *world, const struct config *confi
         plan_world_deinit(world);
         return fault_set(fault, FAULT_TEMPORARY, "out of memory");
     }
+    for (uint32_t i = 0; i < world->institution_count; i++)
+        choose_place(world, i);
     for (uint32_t i = 0; i < config->provider_count; i++) {
         const struct history_samples *seen =
             history == NULL ? NULL : &history->providers[i].latency_ms;
@@ -66,7 +95,7 @@ void plan_world_deinit(struct plan_world *world)
 /* Coordinate `axis` of the next fate of an institution, as a fraction of 2^32. */
 static uint32_t draw(const struct plan_world *world, uint32_t institution, int axis)
 {
-    return (world->draws[institution].count * 2u + 1u) * (steps[axis] / 2u);
+    return (world->draws[institution].place * 2u + 1u) * (steps[axis] / 2u);
 }
 
 /* What is known best: of the institution, else of its provider; NULL: nothing. */
@@ -134,7 +163,7 @@ int64_t plan_world_remaining_ms(struct plan_world *world, uint32_t institution, 
     for (int i = 0; i < 16; i++) {
         int64_t duration_ms = draw_duration_ms(world, institution, node);
 
-        world->draws[institution].count++;
+        next_draw(world, institution);
         if (duration_ms > age_ms)
             return duration_ms - age_ms;
     }
@@ -217,6 +246,6 @@ struct plan_fate plan_world_initiate(struct plan_world *world, uint32_t institut
         if (fate.end.is_accepted && fate.end.class_ != CLASS_NONE)
             fate.duration_ms = draw_duration_ms(world, institution, node);
     }
-    world->draws[institution].count++;
+    next_draw(world, institution);
     return fate;
 }

@@ -5,8 +5,9 @@
  * Layer:  daemon (for `plan`).
  * Draws:  each fate is drawn from what history knows of the institution, else of its provider,
  *         else from plain assumptions. The draws of an institution follow each other in a sequence
- *         that covers its distributions evenly (Roberts' R3), not by chance: a night of average
- *         luck, the same each time it is asked for.
+ *         that covers its distributions evenly (Roberts' R3), shuffled in blocks so that neighbours
+ *         have nothing to do with each other: a night of average luck, the same each time it is
+ *         asked for.
  * Limits: where history has refusals (429), the bank is assumed to have the limit that explains
  *         them best (history_ceiling.h): a planned core that goes slower is refused less, as the
  *         real one is. Refusals that no limit explains come as often as they came.
@@ -25,6 +26,7 @@
 
 struct plan_draws {
     uint32_t count; /* of fates drawn so far */
+    uint32_t place; /* of the next one in the sequence */
     /* The limit that history suggests; ceiling_ms 0: none. */
     int64_t ceiling_ms;
     int64_t hour;

@@ -8,6 +8,9 @@
 
 #define SHORTEST_MS 500
 #define LONGEST_MS (10 * MS_PER_MINUTE)
+#define ROUGH_PARTS 50    /* a length is tried after the other with a fiftieth more... */
+#define FINE_PARTS 1000   /* ...and around the best one, in steps of a thousandth of it: */
+#define FINE_STEPS 25     /* so many each way, a little more than a rough step */
 #define SCORE_ONE 1000000 /* parts of a share */
 #define SCORE_MIN 300000  /* less, and chance would do as well */
 
@@ -64,15 +67,15 @@ static uint32_t best_count(const struct history_sending *sendings, size_t count,
     return best;
 }
 
-/* Try one length; keep it if it tells better. */
+/* Try one length; keep it if it tells better than `least`. */
 static void try_length(struct history_sending *sendings, size_t count, int64_t length_ms,
-                       int64_t *best_ms, int64_t *best_score)
+                       int64_t least, int64_t *best_ms, int64_t *best_score)
 {
     int64_t score;
 
     fill_before(sendings, count, length_ms);
     (void)best_count(sendings, count, &score);
-    if (score > *best_score) {
+    if (score > least) {
         *best_score = score;
         *best_ms = length_ms;
     }
@@ -84,13 +87,16 @@ bool history_ceiling_window(struct history_sending *sendings, size_t count, int6
     int64_t best_ms = 0;
     int64_t rough_ms;
 
-    for (int64_t length_ms = SHORTEST_MS; length_ms <= LONGEST_MS; length_ms += length_ms / 10)
-        try_length(sendings, count, length_ms, &best_ms, &best_score);
+    for (int64_t length_ms = SHORTEST_MS; length_ms <= LONGEST_MS;
+         length_ms += length_ms / ROUGH_PARTS)
+        try_length(sendings, count, length_ms, best_score, &best_ms, &best_score);
     if (best_ms == 0)
         return false;
     rough_ms = best_ms;
-    for (int64_t percent = 90; percent <= 110; percent++)
-        try_length(sendings, count, rough_ms * percent / 100, &best_ms, &best_score);
+    /* Of lengths that tell equally well the longest: less was never accepted. */
+    for (int64_t i = -FINE_STEPS; i <= FINE_STEPS; i++)
+        try_length(sendings, count, rough_ms + rough_ms * i / FINE_PARTS, best_score - 1, &best_ms,
+                   &best_score);
     fill_before(sendings, count, best_ms);
     *window_ms = best_ms;
     return true;
