@@ -47,11 +47,15 @@ struct sync {
 
 /* ---- institutions and schedule sets ---- */
 
-static enum result sync_institutions(struct sync *sync, struct fault *fault)
+/* The number of each institution of the table; 0: it has none, and nothing is written. */
+static enum result number_institutions(struct sync *sync, bool only_looks, struct fault *fault)
 {
-    static const char sql[] = "INSERT INTO institution (provider_no, name) VALUES (?1, ?2)"
-                              " ON CONFLICT (provider_no, name) DO UPDATE SET name = name"
-                              " RETURNING institution_no";
+    static const char write[] = "INSERT INTO institution (provider_no, name) VALUES (?1, ?2)"
+                                " ON CONFLICT (provider_no, name) DO UPDATE SET name = name"
+                                " RETURNING institution_no";
+    static const char look[] = "SELECT institution_no FROM institution"
+                               " WHERE provider_no = ?1 AND name = ?2";
+    const char *doing = only_looks ? "read the institutions" : "write the institutions";
     const struct institution_settings *institutions =
         consent_table_institutions(sync->table, &sync->institution_count);
     sqlite3_stmt *statement = NULL;
@@ -61,18 +65,17 @@ static enum result sync_institutions(struct sync *sync, struct fault *fault)
     sync->institution_nos = calloc(sync->institution_count + 1, sizeof *sync->institution_nos);
     if (sync->institution_nos == NULL)
         return fault_set(fault, FAULT_TEMPORARY, "out of memory");
-    if (state_sql_prepare(sync->store->db, sql, &statement, "write the institutions", fault) !=
+    if (state_sql_prepare(sync->store->db, only_looks ? look : write, &statement, doing, fault) !=
         RESULT_OK)
         return RESULT_FAULT;
     for (uint32_t i = 0; i < sync->institution_count; i++) {
         (void)sqlite3_bind_int64(statement, 1,
                                  sync->store->names.provider_nos[institutions[i].provider]);
         state_bind_text(statement, 2, institutions[i].name);
-        if (state_sql_step(sync->store->db, statement, &found, "write the institutions", fault) !=
-            RESULT_OK)
+        if (state_sql_step(sync->store->db, statement, &found, doing, fault) != RESULT_OK)
             goto out;
-        REQUIRE(found);
-        sync->institution_nos[i] = sqlite3_column_int64(statement, 0);
+        REQUIRE(found || only_looks);
+        sync->institution_nos[i] = found ? sqlite3_column_int64(statement, 0) : 0;
         (void)sqlite3_reset(statement);
     }
     result = RESULT_OK;
@@ -507,7 +510,8 @@ static enum result sync_rows(struct sync *sync, struct fault *fault)
 {
     bool is_first = sync->number_max == 0;
 
-    if (sync_institutions(sync, fault) != RESULT_OK || sync_sets(sync, fault) != RESULT_OK ||
+    if (number_institutions(sync, false, fault) != RESULT_OK ||
+        sync_sets(sync, fault) != RESULT_OK ||
         state_load_since(sync->store, sync->is_bulk, &sync->since_run_no, fault) != RESULT_OK)
         return RESULT_FAULT;
     if (!is_first && scan_rows(sync, fault) != RESULT_OK)
@@ -598,38 +602,6 @@ out:
 
 /* ---- only looking (state_look.h) ---- */
 
-static enum result look_up_institutions(struct sync *sync, struct fault *fault)
-{
-    static const char doing[] = "read the institutions";
-    const struct institution_settings *institutions =
-        consent_table_institutions(sync->table, &sync->institution_count);
-    sqlite3_stmt *statement = NULL;
-    enum result result = RESULT_FAULT;
-    bool found = false;
-
-    sync->institution_nos = calloc(sync->institution_count + 1, sizeof *sync->institution_nos);
-    if (sync->institution_nos == NULL)
-        return fault_set(fault, FAULT_TEMPORARY, "out of memory");
-    if (state_sql_prepare(sync->store->db,
-                          "SELECT institution_no FROM institution"
-                          " WHERE provider_no = ?1 AND name = ?2",
-                          &statement, doing, fault) != RESULT_OK)
-        return RESULT_FAULT;
-    for (uint32_t i = 0; i < sync->institution_count; i++) {
-        (void)sqlite3_bind_int64(statement, 1,
-                                 sync->store->names.provider_nos[institutions[i].provider]);
-        state_bind_text(statement, 2, institutions[i].name);
-        if (state_sql_step(sync->store->db, statement, &found, doing, fault) != RESULT_OK)
-            goto out;
-        sync->institution_nos[i] = found ? sqlite3_column_int64(statement, 0) : 0;
-        (void)sqlite3_reset(statement);
-    }
-    result = RESULT_OK;
-out:
-    sqlite3_finalize(statement);
-    return result;
-}
-
 static enum result look_up_sets(struct sync *sync, struct fault *fault)
 {
     static const char doing[] = "read the schedule sets";
@@ -678,7 +650,7 @@ enum result state_look_consents(struct state_store *store, const struct config *
     sync.numbers = calloc((size_t)sync.row_count + 1, sizeof *sync.numbers);
     if (sync.numbers == NULL)
         return fault_set(fault, FAULT_TEMPORARY, "out of memory");
-    if (look_up_institutions(&sync, fault) != RESULT_OK ||
+    if (number_institutions(&sync, true, fault) != RESULT_OK ||
         look_up_sets(&sync, fault) != RESULT_OK || scan_rows(&sync, fault) != RESULT_OK ||
         number_rows(&sync, &rows, &count, fault) != RESULT_OK)
         goto out;

@@ -27,7 +27,6 @@ void state_maintain_backup_name(const char *database, struct utc_time now, char 
 static enum result sync_file(const char *path, struct fault *fault)
 {
     char directory[STATE_PATH_BYTES];
-    char *slash;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0 || fsync(fd) != 0) {
@@ -37,12 +36,7 @@ static enum result sync_file(const char *path, struct fault *fault)
         return RESULT_FAULT;
     }
     (void)close(fd);
-    (void)snprintf(directory, sizeof directory, "%s", path);
-    slash = strrchr(directory, '/');
-    if (slash == NULL)
-        (void)snprintf(directory, sizeof directory, ".");
-    else
-        slash[slash == directory ? 1 : 0] = '\0';
+    state_open_directory(path, directory);
     fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
         (void)fsync(fd);

@@ -38,6 +38,18 @@ struct utc_time state_open_now(void)
 
 /* ---- the file ---- */
 
+void state_open_directory(const char *path, char directory[STATE_PATH_BYTES])
+{
+    char *slash;
+
+    (void)snprintf(directory, STATE_PATH_BYTES, "%s", path);
+    slash = strrchr(directory, '/');
+    if (slash == NULL)
+        (void)snprintf(directory, STATE_PATH_BYTES, ".");
+    else
+        slash[slash == directory ? 1 : 0] = '\0';
+}
+
 /* The write-ahead log shares memory between processes: that does not work across machines. */
 static enum result refuse_network_file_system(const char *path, struct fault *fault)
 {
@@ -52,15 +64,9 @@ static enum result refuse_network_file_system(const char *path, struct fault *fa
         {0x47504653UL, "GPFS"},     {0x01161970UL, "GFS2"},       {0x564cUL, "NCP"},
     };
     char directory[STATE_PATH_BYTES];
-    char *slash;
     struct statfs status;
 
-    (void)snprintf(directory, sizeof directory, "%s", path);
-    slash = strrchr(directory, '/');
-    if (slash == NULL)
-        (void)snprintf(directory, sizeof directory, ".");
-    else
-        slash[slash == directory ? 1 : 0] = '\0';
+    state_open_directory(path, directory);
     if (statfs(directory, &status) != 0) {
         if (errno == ENOENT)
             return fault_set(fault, FAULT_CANNOT_CREATE,

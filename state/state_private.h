@@ -204,6 +204,8 @@ MUST_CHECK enum result state_open_read_meta(struct state_store *store, struct fa
 /* Put the file into WAL mode. */
 MUST_CHECK enum result state_open_log(struct state_store *store, struct fault *fault);
 struct utc_time state_open_now(void);
+/* The directory of a file: "." for a bare name. */
+void state_open_directory(const char *path, char directory[STATE_PATH_BYTES]);
 
 /* ---- state_numbers.c ---- */
 
