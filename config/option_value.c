@@ -101,8 +101,14 @@ static bool parse_percent(const struct scan *scan, struct option_value *value)
         length--;
     if (length > 1 && scan->text[length - 1] == ' ' && length < scan->length)
         length--;
-    if (!integer_parse(scan->text, length, scan->option->min, scan->option->max, &number))
-        return refuse(scan, "a percentage: write 0% to 100%");
+    if (!integer_parse(scan->text, length, INT64_MIN, INT64_MAX, &number))
+        return refuse(scan, "a percentage such as 10%");
+    if (number < scan->option->min || number > scan->option->max) {
+        put(scan->problem,
+            "%" PRId64 "%% is out of range; %" PRId64 "%% to %" PRId64 "%% is allowed", number,
+            scan->option->min, scan->option->max);
+        return false;
+    }
     value->number = number;
     put(scan->canonical, "%" PRId64 "%%", number);
     return true;

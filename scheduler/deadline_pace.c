@@ -246,6 +246,19 @@ static uint64_t most_of(const struct scheduler *scheduler, const struct run *run
                : capacity_most(node, scheduler->now.mono, run->deadline.ms - now.ms, &open);
 }
 
+/* Why it is closed, where that is known without another look at the calendars. */
+static enum reason closed_for(const struct capacity_hours *hours, struct utc_time now)
+{
+    for (uint32_t i = 0; i < hours->count; i++) {
+        const struct open_hours *one = hours->list[i];
+
+        if (one->known_reason != REASON_NONE && one->known_from.ms <= now.ms &&
+            now.ms < one->known_until.ms)
+            return one->known_reason;
+    }
+    return REASON_WINDOW;
+}
+
 /* How many of the slots will not be sent in time, and when the last one should end. */
 static uint32_t look_ahead(const struct scheduler *scheduler, const struct review *review,
                            const struct look *look, struct forecast *found)
@@ -262,7 +275,7 @@ static uint32_t look_ahead(const struct scheduler *scheduler, const struct revie
     found->finish = utc_add_ms(capacity_open_instant(&hours, review->from, need_ms, deadline),
                                look->cost.job_us / US_PER_MS);
     if (open.open_ms == 0) {
-        found->limit = REASON_WINDOW;
+        found->limit = closed_for(&hours, review->from);
         return look->count;
     }
     if (late_ms > 0)

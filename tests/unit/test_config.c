@@ -81,7 +81,9 @@ static void test_daemon_options(void **state)
          "6:53: error: http.webhooks.listen is the same address as http.listen: webhooks have a "
          "listener of their own"},
         {GOOD "max_shrink: 200%\n",
-         "6:13: error: max_shrink: \"200%\" is not a percentage: write 0% to 100%"},
+         "6:13: error: max_shrink: 200% is out of range; 0% to 100% is allowed"},
+        {GOOD "max_shrink: few\n",
+         "6:13: error: max_shrink: \"few\" is not a percentage such as 10%"},
         {GOOD "consents_from: [{csv: a, sqlite: b}]\n",
          "6:17: error: consents_from: an entry needs either \"csv\" or \"sqlite\"\n"
          "root.yaml:6:17: warning: consents_from: a cannot be read here; its rows are not checked"},
