@@ -5,8 +5,9 @@
  *
  * Layer:  scheduler (pure), private to this folder.
  * Fate:   each initiation that is given away has one fate, told once to both of its nodes: when it
- * is refused, when its job ends, or when nobody can tell any more. An accepted initiation has no
- * fate yet: HTTP 2xx is not success. Blame:  by the reason, as the views show it.
+ *         is refused, when its job ends, or when nobody can tell any more. An accepted initiation
+ *         has no fate yet: HTTP 2xx is not success.
+ * Blame:  by the reason, as the views show it.
  *
  *         reason                                             institution  provider
  *         none (refreshed, partial)                          success      success

@@ -8,8 +8,8 @@
  *         nothing with daemon/plan_world.c, which has to guess them from what they leave behind.
  * World:  one line a bank: NAME LIMIT_PER_MINUTE MEDIAN_MS SIGMA_PERMILLE FAIL PARTIAL RECONNECT
  *         RETRY_AFTER_S (shares in permille; LIMIT 0: none). A bank refuses what is beyond its
- * limit; durations are log-normal, and a little slower or faster each night. Output: one JSON
- * object for each run that ends.
+ *         limit; durations are log-normal, and a little slower or faster each night.
+ * Output: one JSON object for each run that ends.
  */
 #include <inttypes.h>
 #include <math.h>
