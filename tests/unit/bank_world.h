@@ -21,7 +21,7 @@
 #define WORLD_NEVER INT64_MAX
 
 struct world_bank {
-    char name[8];
+    char name[12];
     int64_t job_ms;    /* how long its jobs run; WORLD_NEVER: they never end */
     int64_t answer_ms; /* how long it takes to answer an initiation; WORLD_NEVER: times out */
     uint32_t stuck_of; /* one job of so many never ends; 0: none */
