@@ -89,6 +89,7 @@ static void tell(struct scheduler *scheduler, const struct job *job, uint32_t re
 {
     struct limit_node *node = node_of(scheduler, reference);
     bool is_refused = signals.pace == PACE_REFUSED;
+    bool was_closed = node->breaker.state == BREAKER_CLOSED;
 
     if (is_refused && (node->breaker.state != BREAKER_CLOSED || is_at_floor(node)))
         signals.breaker = BREAKER_FAILED;
@@ -97,6 +98,10 @@ static void tell(struct scheduler *scheduler, const struct job *job, uint32_t re
         node_record_mark(scheduler, reference, false);
     if (breaker_result(&node->breaker, &node->breaker_settings, &scheduler->random,
                        scheduler->now.mono, job->granted, ticket, signals.breaker))
+        node_record_mark(scheduler, reference, true);
+    /* What the outage slowed down would take hours to climb back step by step. */
+    if (!was_closed && node->breaker.state == BREAKER_CLOSED &&
+        pace_outage_over(&node->pace, scheduler->now.mono))
         node_record_mark(scheduler, reference, true);
 }
 

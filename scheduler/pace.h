@@ -132,6 +132,10 @@ void pace_returned(struct pace *pace, struct mono_time granted);
  * changed by more than 1/16 since the last true. */
 bool pace_result(struct pace *pace, const struct pace_settings *settings, struct mono_time now,
                  struct mono_time sent, enum pace_signal signal);
+/* An outage is over (the breaker of this node has closed): back to half the pace from before the
+ * troubles, as far as these slowed it. Half, because the pace may have been what broke the node:
+ * then each round asks less. Returns true when there is something worth storing, as above. */
+bool pace_outage_over(struct pace *pace, struct mono_time now);
 /* The learned interval between initiations (1e6 / interval is the rate per second); 0: no limit is
  * learned. The rate to show: short probes above it do not change it. */
 int64_t pace_interval_us(const struct pace *pace);

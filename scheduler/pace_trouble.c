@@ -190,3 +190,19 @@ void pace_judge_return(struct pace *pace, const struct pace_settings *settings, 
     pace->doubt_was_free = false;
     pace_yield(pace, settings, pace->doubt_ends, pace->doubt_troubles, now_us);
 }
+
+bool pace_outage_over(struct pace *pace, struct mono_time now)
+{
+    int64_t back_us = 2 * pace->doubt_us;
+
+    if (back_us == 0 || pace->interval_us <= back_us)
+        return false;
+    pace->interval_us = back_us;
+    pace->stored_us = back_us;
+    pace->doubt_us = 0;
+    pace->doubts = 0;
+    pace->ends = 0;
+    pace->troubles = 0;
+    pace_steady(pace, now.us);
+    return true;
+}

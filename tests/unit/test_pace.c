@@ -416,6 +416,30 @@ static void test_same_events_same_pace(void **state)
     assert_int_equal(a.last_interval_us, b.last_interval_us);
 }
 
+/* A free pace of ten a second, an outage in which everything is in trouble, and its end. */
+static void test_the_end_of_an_outage_gives_the_pace_back(void **state)
+{
+    struct pace_settings settings = {.learns = true, .floor_interval_us = FLOOR_US};
+    struct mono_time now = {US_PER_SECOND};
+    struct pace pace;
+
+    (void)state;
+    pace_init(&pace);
+    assert_false(pace_outage_over(&pace, now));
+    for (int i = 0; i < 400; i++) {
+        struct mono_time at = pace_earliest(&pace, &settings, now);
+
+        now = mono_add_us(at, US_PER_SECOND / 10);
+        pace_granted(&pace, &settings, now);
+        (void)pace_result(&pace, &settings, mono_add_us(now, 50 * US_PER_MS), now,
+                          i < 200 ? PACE_SUCCESS : PACE_TROUBLE);
+    }
+    assert_true(pace_interval_us(&pace) > 10 * US_PER_SECOND);
+    assert_true(pace_outage_over(&pace, now));
+    assert_in_range(pace_interval_us(&pace), US_PER_SECOND / 10, US_PER_SECOND / 4);
+    assert_false(pace_outage_over(&pace, now));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -440,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_usual_troubles_slow_nothing_down),
         cmocka_unit_test(test_usual_troubles_hide_no_limit),
         cmocka_unit_test(test_an_outage_is_asked_at_the_floor),
+        cmocka_unit_test(test_the_end_of_an_outage_gives_the_pace_back),
         cmocka_unit_test(test_same_events_same_pace),
     };
 
